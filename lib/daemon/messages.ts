@@ -1,0 +1,19 @@
+import type { Negotiated } from '../fuse/session.js';
+
+/** What the worker tells its supervisor. */
+export type WorkerMessage =
+  | { type: 'mount'; path: string }
+  | { type: 'negotiated'; negotiated: Negotiated }
+  | { type: 'ready' }
+  | { type: 'unmount' };
+
+/** What the supervisor tells its worker. */
+export type SupervisorMessage =
+  /** The device is mounted; `resume` is given where an earlier worker served it. */
+  | { type: 'mounted'; resume: Negotiated | null }
+  | { type: 'refused'; message: string }
+  | { type: 'unmounted'; busy: boolean }
+  | { type: 'stop' };
+
+/** The descriptor under which the worker inherits /dev/fuse. */
+export const DEVICE_FD = 3;
