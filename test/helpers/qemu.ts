@@ -19,7 +19,9 @@ export function succeeded(result: RunResult): boolean {
 
 /** Asserts that qemu-io did everything, and prints what it said when not. */
 export function assertSucceeded(t: Assertions, result: RunResult, message: string): void {
-  if (!t.ok(succeeded(result), message)) t.comment(result.stdout + result.stderr);
+  const good = succeeded(result);
+  if (!good) t.comment(result.stdout + result.stderr);
+  t.ok(good, message);
 }
 
 /** A qemu process that keeps an image open for writing. */
