@@ -35,7 +35,10 @@ export interface ObjectIO {
   write(chain: Chain, index: number, offset: number, source: Buffer): Promise<void>;
   /** Makes the range read as zeros and gives its space back where the disk can. */
   discard(chain: Chain, range: ObjectRange): Promise<void>;
-  /** Makes sure that a write to the object cannot run out of space: it is given all its blocks. */
+  /**
+   * Makes sure that a write to the object cannot run out of space: it is given all its blocks. What `end` answers does
+   * not change: an image's size is found from it (fallocate(1) with --keep-size does that to a file).
+   */
   allocate(chain: Chain, index: number): Promise<void>;
   /**
    * The first byte at or after `offset` in the object that is data (`data` true) or reads as zeros without being
@@ -56,7 +59,8 @@ export interface ObjectIO {
   deleteLayer(family: number, layer: number): Promise<void>;
   /**
    * Gives everything that `layer` has and `child` lacks to `child`, up to `limit` bytes of the image (the child's
-   * limit), and deletes the rest of `layer`. Safe to repeat.
+   * limit, asked for anew for each object: an image may be cut meanwhile), and deletes the rest of `layer`. Safe to
+   * repeat.
    */
-  mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void>;
+  mergeLayer(family: number, layer: number, child: number, limit: () => number): Promise<void>;
 }

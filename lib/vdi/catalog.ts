@@ -1,0 +1,307 @@
+import type { Compare, Coordination, KeyValue, Operation, Transaction } from '../coordination/coordination.js';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../fuse/operations.js';
+import { VdiError } from './errors.js';
+import { newFamily, removeImage } from './family.js';
+import { decodeRecord, encodeRecord, type FamilyRecord, KEY, type NameRecord, now, VDI_ID_MIN, type VdiRecord } from './records.js';
+
+/** How often a change is tried again after another was faster. */
+const ATTEMPTS_MAX = 64;
+/** How many answered requests one change forgets. */
+const FORGET_MAX = 32;
+
+/** Which request of the kernel asks for a change of names: it may come twice, and must not be done twice. */
+export interface RequestId {
+  unique: bigint;
+  resent: boolean;
+}
+
+export interface Stored<Record> {
+  record: Record;
+  /** modRevision of the value, to compare with when it is replaced. */
+  revision: number;
+}
+
+export interface NewVdi {
+  size: number;
+  mode: number;
+  uid: number;
+  gid: number;
+  copies: number;
+  importing?: boolean;
+}
+
+function stored<Record>(keyValue: KeyValue | null | undefined): Stored<Record> | null {
+  return keyValue ? { record: decodeRecord<Record>(keyValue.value), revision: keyValue.modRevision } : null;
+}
+
+export function put(key: string, record: object): Operation {
+  return { put: key, value: encodeRecord(record) };
+}
+
+/**
+ * Names, images and families in the coordination store. Every change is one compare-and-put transaction, tried again
+ * where another change came between.
+ */
+export class Catalog {
+  readonly #coordination: Coordination;
+  readonly #host: string;
+  /** Keys of requests that were answered, so that what is stored of them can go. */
+  readonly #answered = new Set<string>();
+
+  constructor(coordination: Coordination, host: string) {
+    this.#coordination = coordination;
+    this.#host = host;
+  }
+
+  async vdi(id: number): Promise<Stored<VdiRecord> | null> {
+    return stored<VdiRecord>(await this.#coordination.get(KEY.vdi(id)));
+  }
+
+  async family(id: number): Promise<Stored<FamilyRecord> | null> {
+    return stored<FamilyRecord>(await this.#coordination.get(KEY.family(id)));
+  }
+
+  async named(name: string): Promise<Stored<NameRecord> | null> {
+    return stored<NameRecord>(await this.#coordination.get(KEY.name(name)));
+  }
+
+  /** Every image, unlinked ones too. */
+  async vdis(): Promise<VdiRecord[]> {
+    return (await this.#coordination.range(KEY.vdis)).map(({ value }) => decodeRecord<VdiRecord>(value));
+  }
+
+  async families(): Promise<FamilyRecord[]> {
+    return (await this.#coordination.range(KEY.families)).map(({ value }) => decodeRecord<FamilyRecord>(value));
+  }
+
+  /** Makes an empty image of the given size. Throws VdiError EEXIST. */
+  async create(name: string, options: NewVdi, request: RequestId | null): Promise<VdiRecord> {
+    const done = await this.#doneBefore(request);
+    if (done) {
+      const again = await this.vdi(done.vdi);
+      if (again) return again.record;
+    }
+    return this.#change(async () => {
+      const [nextVdi, nextFamily] = await Promise.all([
+        this.#coordination.get(KEY.nextVdi),
+        this.#coordination.get(KEY.nextFamily),
+      ]);
+      const id = nextVdi ? decodeRecord<number>(nextVdi.value) : VDI_ID_MIN;
+      const family = nextFamily ? decodeRecord<number>(nextFamily.value) : 1;
+      const time = now();
+      const record: VdiRecord = {
+        id,
+        name,
+        family,
+        size: options.size,
+        bound: options.size,
+        mode: options.mode,
+        uid: options.uid,
+        gid: options.gid,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        created: time,
+        ...(options.importing ? { importing: true } : {}),
+      };
+      if (await this.named(name)) throw new VdiError('EEXIST', `${name} exists already`);
+      return {
+        answer: record,
+        compare: [
+          { key: KEY.nextVdi, modRevision: nextVdi?.modRevision ?? 0 },
+          { key: KEY.nextFamily, modRevision: nextFamily?.modRevision ?? 0 },
+          { key: KEY.name(name), modRevision: 0 },
+        ],
+        success: [
+          { put: KEY.nextVdi, value: Buffer.from(String(id + 1)) },
+          { put: KEY.nextFamily, value: Buffer.from(String(family + 1)) },
+          put(KEY.name(name), { vdi: id }),
+          put(KEY.vdi(id), record),
+          put(KEY.family(family), newFamily(family, options.copies, id)),
+          ...this.#remember(request, id),
+        ],
+      };
+    });
+  }
+
+  /**
+   * Changes an image's record; `change` answers the new one, or null to leave it. Answers what is stored then.
+   * Throws VdiError ESTALE where the image is gone.
+   */
+  async update(id: number, change: (record: VdiRecord) => VdiRecord | null): Promise<VdiRecord> {
+    return this.#change(async () => {
+      const current = await this.vdi(id);
+      if (!current) throw new VdiError('ESTALE', `image ${id} is gone`);
+      const record = change(current.record);
+      if (record === null) return { answer: current.record };
+      return {
+        answer: record,
+        compare: [{ key: KEY.vdi(id), modRevision: current.revision }],
+        success: [put(KEY.vdi(id), record)],
+      };
+    });
+  }
+
+  /**
+   * Takes a name away and marks its image as unlinked. Answers the image's number; the caller removes it when its last
+   * handle is closed. Throws VdiError ENOENT.
+   */
+  async unlink(name: string, request: RequestId | null): Promise<number> {
+    const done = await this.#doneBefore(request);
+    if (done) return done.vdi;
+    return this.#change(async () => {
+      const [entry, vdi] = await this.#resolve(name);
+      return {
+        answer: vdi.record.id,
+        compare: [
+          { key: KEY.name(name), modRevision: entry.revision },
+          { key: KEY.vdi(vdi.record.id), modRevision: vdi.revision },
+        ],
+        success: [
+          { delete: KEY.name(name) },
+          put(KEY.vdi(vdi.record.id), { ...vdi.record, unlinked: true, ctime: now() }),
+          ...this.#remember(request, vdi.record.id),
+        ],
+      };
+    });
+  }
+
+  /**
+   * Renames, over an existing name too. Answers the number of the image that lost its name, or null. `flags` as in
+   * rename2(2). Throws VdiError ENOENT, EEXIST.
+   */
+  async rename(name: string, newName: string, flags: number, request: RequestId | null): Promise<number | null> {
+    const done = await this.#doneBefore(request);
+    if (done) return done.vdi || null;
+    return this.#change(async () => {
+      const [entry, vdi] = await this.#resolve(name);
+      if (name === newName) return { answer: null };
+      const target = await this.named(newName);
+      const over = target ? await this.vdi(target.record.vdi) : null;
+      if (target && flags & RENAME_NOREPLACE) throw new VdiError('EEXIST', `${newName} exists already`);
+      if (!target && flags & RENAME_EXCHANGE) throw new VdiError('ENOENT', `there is no ${newName}`);
+      const ctime = now();
+      const exchange = (flags & RENAME_EXCHANGE) !== 0;
+      const compare: Compare[] = [
+        { key: KEY.name(name), modRevision: entry.revision },
+        { key: KEY.vdi(vdi.record.id), modRevision: vdi.revision },
+        { key: KEY.name(newName), modRevision: target?.revision ?? 0 },
+      ];
+      const success: Operation[] = [
+        put(KEY.name(newName), { vdi: vdi.record.id }),
+        put(KEY.vdi(vdi.record.id), { ...vdi.record, name: newName, ctime }),
+        exchange ? put(KEY.name(name), { vdi: over!.record.id }) : { delete: KEY.name(name) },
+      ];
+      if (over) {
+        compare.push({ key: KEY.vdi(over.record.id), modRevision: over.revision });
+        const lost = exchange ? { ...over.record, name, ctime } : { ...over.record, unlinked: true, ctime };
+        success.push(put(KEY.vdi(over.record.id), lost));
+      }
+      const answer = over && !exchange ? over.record.id : null;
+      success.push(...this.#remember(request, answer ?? 0));
+      return { answer, compare, success };
+    });
+  }
+
+  /** Removes an image that has no name. What only it had of its family becomes doomed. Answers the family, if any. */
+  async remove(id: number): Promise<number | null> {
+    return this.#change(async () => {
+      const vdi = await this.vdi(id);
+      if (!vdi?.record.unlinked) return { answer: null };
+      const family = await this.family(vdi.record.family);
+      const compare: Compare[] = [{ key: KEY.vdi(id), modRevision: vdi.revision }];
+      const success: Operation[] = [{ delete: KEY.vdi(id) }];
+      if (family) {
+        compare.push({ key: KEY.family(family.record.id), modRevision: family.revision });
+        success.push(put(KEY.family(family.record.id), removeImage(family.record, id)));
+      }
+      return { answer: family?.record.id ?? null, compare, success };
+    });
+  }
+
+  /** Changes an image and its family together. Throws VdiError ESTALE where the image is gone. */
+  async changeImage(
+    id: number,
+    change: (record: VdiRecord, family: FamilyRecord) => { record: VdiRecord; family: FamilyRecord },
+  ): Promise<{ record: VdiRecord; family: FamilyRecord }> {
+    return this.#change(async () => {
+      const vdi = await this.vdi(id);
+      const family = vdi && (await this.family(vdi.record.family));
+      if (!vdi || !family) throw new VdiError('ESTALE', `image ${id} is gone`);
+      const answer = change(vdi.record, family.record);
+      return {
+        answer,
+        compare: [
+          { key: KEY.vdi(id), modRevision: vdi.revision },
+          { key: KEY.family(family.record.id), modRevision: family.revision },
+        ],
+        success: [put(KEY.vdi(id), answer.record), put(KEY.family(family.record.id), answer.family)],
+      };
+    });
+  }
+
+  /** Changes a family; one without layers left is deleted. `change` answers null to leave it. */
+  async updateFamily(id: number, change: (family: FamilyRecord) => FamilyRecord | null): Promise<FamilyRecord | null> {
+    return this.#change(async () => {
+      const current = await this.family(id);
+      if (!current) return { answer: null };
+      const record = change(current.record);
+      if (record === null) return { answer: current.record };
+      const empty = Object.keys(record.layers).length === 0;
+      return {
+        answer: empty ? null : record,
+        compare: [{ key: KEY.family(id), modRevision: current.revision }],
+        success: [empty ? { delete: KEY.family(id) } : put(KEY.family(id), record)],
+      };
+    });
+  }
+
+  /** One transaction of the caller's own over images and families; tried again while `build` goes on answering one. */
+  async change<Answer>(build: () => Promise<Transaction & { answer: Answer }>): Promise<Answer> {
+    return this.#change(build);
+  }
+
+  /** Tells that the request was answered, so that what is stored of it goes with a later change. */
+  answered(request: RequestId): void {
+    this.#answered.add(KEY.done(this.#host, request.unique));
+  }
+
+  /** Forgets all requests of this host: the mount is a new one, with new numbers. */
+  async forgetRequests(): Promise<void> {
+    this.#answered.clear();
+    await this.#coordination.transaction({ success: [{ deletePrefix: KEY.doneBy(this.#host) }] });
+  }
+
+  async #resolve(name: string): Promise<[Stored<NameRecord>, Stored<VdiRecord>]> {
+    const entry = await this.named(name);
+    const vdi = entry && (await this.vdi(entry.record.vdi));
+    if (!entry || !vdi) throw new VdiError('ENOENT', `there is no ${name}`);
+    return [entry, vdi];
+  }
+
+  async #doneBefore(request: RequestId | null): Promise<NameRecord | null> {
+    if (!request?.resent) return null;
+    return stored<NameRecord>(await this.#coordination.get(KEY.done(this.#host, request.unique)))?.record ?? null;
+  }
+
+  #remember(request: RequestId | null, vdi: number): Operation[] {
+    if (!request) return [];
+    const gone = [...this.#answered].slice(0, FORGET_MAX).map((key) => ({ delete: key }));
+    return [put(KEY.done(this.#host, request.unique), { vdi }), ...gone];
+  }
+
+  async #change<Answer>(build: () => Promise<Transaction & { answer: Answer }>): Promise<Answer> {
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const { answer, ...transaction } = await build();
+      if (!transaction.success) return answer;
+      const { succeeded } = await this.#coordination.transaction(transaction);
+      if (succeeded) {
+        for (const operation of transaction.success) {
+          if ('delete' in operation) this.#answered.delete(operation.delete);
+        }
+        return answer;
+      }
+    }
+    throw new VdiError('EINVAL', `gave up after ${ATTEMPTS_MAX} attempts to change what others keep changing`);
+  }
+}

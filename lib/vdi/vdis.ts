@@ -1,0 +1,207 @@
+import type { Stored } from './catalog.js';
+import { Catalog, type NewVdi, type RequestId } from './catalog.js';
+import { Cloner } from './clone.js';
+import type { Coordination } from '../coordination/coordination.js';
+import type { ObjectIO } from '../replication/object-io.js';
+import { VdiError } from './errors.js';
+import { chainOf } from './family.js';
+import { Janitor } from './janitor.js';
+import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
+import { OBJECT_BYTES } from '../replication/object-io.js';
+import { Vdi } from './vdi.js';
+
+export interface VdisOptions {
+  coordination: Coordination;
+  /** This host's id. */
+  host: string;
+  objects: ObjectIO;
+  /** Whether any handle of the image is open. */
+  isOpen: (id: number) => boolean;
+  /** Called when work in the background fails; it is tried again. */
+  onError: (error: unknown, family: number) => void;
+}
+
+/** Bytes that an image's objects take, in whole objects. */
+export interface VdiUsage {
+  /** Of the layer that only this image has. */
+  own: number;
+  /** Of the layers below, which may be shared with its clones. */
+  below: number;
+}
+
+/**
+ * All images as this host sees them: finds them, opens each once, makes, renames, clones and removes them.
+ */
+export class Vdis {
+  readonly catalog: Catalog;
+  readonly #options: VdisOptions;
+  readonly #cloner: Cloner;
+  readonly #janitor: Janitor;
+  readonly #loaded = new Map<number, Vdi>();
+  readonly #loading = new Map<number, Promise<Vdi>>();
+
+  constructor(options: VdisOptions) {
+    const { coordination, host, objects } = options;
+    this.#options = options;
+    this.catalog = new Catalog(coordination, host);
+    this.#cloner = new Cloner(this.catalog, objects, this.#noteFamily);
+    this.#janitor = new Janitor({
+      catalog: this.catalog,
+      objects,
+      onFamily: this.#noteFamily,
+      onError: options.onError,
+    });
+  }
+
+  /** Takes up what an earlier process left: images without a name or handle, imports, families with work. */
+  async start(): Promise<void> {
+    for (const record of await this.catalog.vdis()) {
+      if (record.importing) await this.catalog.update(record.id, (current) => ({ ...current, unlinked: true }));
+      if (record.importing || record.unlinked) await this.removeIfUnused(record.id);
+    }
+    for (const family of await this.catalog.families()) this.#janitor.note(family);
+  }
+
+  /** Stores what images have not stored yet and stops the work in the background. */
+  async close(): Promise<void> {
+    await this.#janitor.close();
+    for (const vdi of this.#loaded.values()) {
+      await vdi.flush(false);
+      await vdi.settle();
+    }
+  }
+
+  /** Resolves when the work in the background is done. */
+  idle(): Promise<void> {
+    return this.#janitor.idle();
+  }
+
+  /** The image, if it is loaded: for the hot path. */
+  loaded(id: number): Vdi | undefined {
+    return this.#loaded.get(id);
+  }
+
+  /** Loads an image. Throws VdiError ESTALE where there is none. */
+  load(id: number): Promise<Vdi> {
+    const vdi = this.#loaded.get(id);
+    if (vdi) return Promise.resolve(vdi);
+    let loading = this.#loading.get(id);
+    if (!loading) {
+      loading = this.#load(id).finally(() => this.#loading.delete(id));
+      this.#loading.set(id, loading);
+    }
+    return loading;
+  }
+
+  async #load(id: number): Promise<Vdi> {
+    const stored = await this.catalog.vdi(id);
+    const family = stored && (await this.catalog.family(stored.record.family));
+    if (!stored || !family) throw new VdiError('ESTALE', `image ${id} is gone`);
+    const { objects } = this.#options;
+    const vdi = new Vdi(stored.record, family.record, {
+      catalog: this.catalog,
+      objects,
+      onFamily: this.#noteFamily,
+    });
+    await vdi.recover();
+    this.#loaded.set(id, vdi);
+    return vdi;
+  }
+
+  /** The record as it is now. Throws VdiError ESTALE. */
+  async record(id: number): Promise<VdiRecord> {
+    const vdi = this.#loaded.get(id);
+    if (vdi) return vdi.record;
+    const stored = await this.catalog.vdi(id);
+    if (!stored) throw new VdiError('ESTALE', `image ${id} is gone`);
+    // A size that may lag is found by loading.
+    return stored.record.bound > stored.record.size || stored.record.cutting
+      ? (await this.load(id)).record
+      : stored.record;
+  }
+
+  /** Throws VdiError ENOENT. */
+  async named(name: string): Promise<VdiRecord> {
+    const entry: Stored<NameRecord> | null = await this.catalog.named(name);
+    if (!entry) throw new VdiError('ENOENT', `there is no ${name}`);
+    return this.record(entry.record.vdi);
+  }
+
+  /** Every image that has a name, in the order of their numbers. */
+  async list(): Promise<VdiRecord[]> {
+    const records = await this.catalog.vdis();
+    const named = records.filter((record) => !record.unlinked && !record.importing);
+    return Promise.all(named.sort((a, b) => a.id - b.id).map((record) => this.record(record.id)));
+  }
+
+  create(name: string, options: NewVdi, request: RequestId | null = null): Promise<VdiRecord> {
+    return this.catalog.create(name, options, request);
+  }
+
+  /** Throws VdiError ENOENT. The data goes at once, or with the last handle. */
+  async unlink(name: string, request: RequestId | null = null): Promise<void> {
+    await this.#lostName(await this.catalog.unlink(name, request));
+  }
+
+  async rename(name: string, newName: string, flags: number, request: RequestId | null = null): Promise<void> {
+    const lost = await this.catalog.rename(name, newName, flags, request);
+    for (const each of [newName, name]) {
+      const entry = await this.catalog.named(each);
+      if (entry) await this.#loaded.get(entry.record.vdi)?.reload();
+    }
+    if (lost !== null) await this.#lostName(lost);
+  }
+
+  async #lostName(id: number): Promise<void> {
+    await this.#loaded.get(id)?.reload();
+    await this.removeIfUnused(id);
+  }
+
+  /** Removes an image that has neither name nor handle. */
+  async removeIfUnused(id: number): Promise<void> {
+    if (this.#options.isOpen(id)) return;
+    const stored = await this.catalog.vdi(id);
+    if (!stored?.record.unlinked) return;
+    const family = await this.catalog.remove(id);
+    this.#loaded.delete(id);
+    const left = family === null ? null : await this.catalog.family(family);
+    if (left) this.#noteFamily(left.record);
+  }
+
+  /** Shares a range instead of copying it; false where the bytes have to be copied. See Cloner. */
+  share(source: Vdi, target: Vdi, offset: number, end: number): Promise<boolean> {
+    return this.#cloner.share(source, target, offset, end);
+  }
+
+  /** Makes a new image that shows what `name` holds now. Throws VdiError ENOENT, EEXIST. */
+  async clone(name: string, newName: string): Promise<VdiRecord> {
+    const from = await this.named(name);
+    const source = await this.load(from.id);
+    const copies = (await this.catalog.family(from.family))?.record.copies ?? 1;
+    const { mode, uid, gid } = from;
+    const made = await this.create(newName, { size: 0, mode, uid, gid, copies });
+    const target = await this.load(made.id);
+    const end = source.size;
+    if (end > 0 && !(await this.share(source, target, 0, end))) {
+      await this.unlink(newName);
+      throw new VdiError('EINVAL', `${name} was changed while it was cloned; try again`);
+    }
+    return target.record;
+  }
+
+  async usage(record: VdiRecord): Promise<VdiUsage> {
+    const vdi = this.#loaded.get(record.id);
+    const family = vdi ? null : await this.catalog.family(record.family);
+    const chain = vdi?.chain ?? (family && chainOf(family.record, record.id));
+    const bytes = (chain?.layers ?? []).map(
+      ({ layer }) => this.#options.objects.usage(chain!.family, layer) * OBJECT_BYTES,
+    );
+    const [own = 0, ...below] = bytes;
+    return { own, below: below.reduce((sum, each) => sum + each, 0) };
+  }
+
+  #noteFamily = (family: FamilyRecord): void => {
+    for (const id of Object.keys(family.images)) this.#loaded.get(Number(id))?.useFamily(family);
+    this.#janitor.note(family);
+  };
+}
