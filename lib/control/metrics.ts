@@ -1,0 +1,179 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { DiskStatus, Status } from './administration.js';
+import { LATENCY_BOUNDS, OperationMetrics } from './operation-metrics.js';
+
+/** What Prometheus is told. Everything is counted as plain numbers and put in order only when it is asked for. */
+export class Metrics {
+  /** How often the worker was started again; whoever knows sets it. */
+  workerRestarts = 0;
+  readonly contentType: string;
+  private readonly operations = new Map<string, OperationMetrics>();
+  private readonly registry = new Registry();
+  private status: Status | null = null;
+
+  constructor() {
+    this.contentType = this.registry.contentType;
+    this.defineRequests();
+    this.defineCluster();
+    this.defineDisks();
+    this.defineProcess();
+  }
+
+  /** The counters of one kind of request, to be asked for once and kept. */
+  operation(name: string): OperationMetrics {
+    let operation = this.operations.get(name);
+    if (!operation) {
+      operation = new OperationMetrics();
+      this.operations.set(name, operation);
+    }
+    return operation;
+  }
+
+  /** Everything in Prometheus' text format. With no status, what comes from it is left out. */
+  async render(status: Status | null): Promise<string> {
+    this.status = status;
+    return this.registry.metrics();
+  }
+
+  private defineRequests(): void {
+    const labelNames = ['operation'];
+    const perOperation = (value: (operation: OperationMetrics) => number) =>
+      [...this.operations].map(([operation, metrics]): Sample => ({ labels: { operation }, value: value(metrics) }));
+    this.counter('sheepdog_requests_total', 'Requests of guests that were answered', labelNames, () =>
+      perOperation((operation) => operation.count),
+    );
+    this.counter('sheepdog_request_errors_total', 'Those that were answered with an error', labelNames, () =>
+      perOperation((operation) => operation.errors),
+    );
+    this.counter('sheepdog_request_bytes_total', 'Bytes that they read or wrote', labelNames, () =>
+      perOperation((operation) => operation.bytes),
+    );
+    new OperationHistogram(this.registry, this.operations);
+    this.counter('sheepdog_worker_restarts_total', 'Times that the worker was started again', [], () => [
+      { labels: {}, value: this.workerRestarts },
+    ]);
+  }
+
+  private defineCluster(): void {
+    const gauge = (name: string, help: string, value: (status: Status) => number) =>
+      this.gauge(name, help, [], () => (this.status ? [{ labels: {}, value: value(this.status) }] : []));
+    gauge('sheepdog_healthy', '1 when nothing is missing and every copy in sync', (status) => Number(status.healthy));
+    gauge('sheepdog_vdis', 'Images', (status) => status.vdis);
+    gauge('sheepdog_capacity_bytes', 'Size of all disks that work', (status) => status.capacity.size);
+    gauge('sheepdog_capacity_used_bytes', 'Of it, in use', (status) => status.capacity.used);
+    gauge('sheepdog_groups', 'Placement groups', (status) => status.groups.total);
+    gauge('sheepdog_groups_healthy', 'Groups with every copy in sync', (status) => status.groups.healthy);
+    gauge('sheepdog_groups_moving', 'Groups on their way to another disk', (status) => status.groups.moving);
+    gauge('sheepdog_recovery_active', '1 while data is moved', (status) => Number(status.recovery.active));
+    this.gauge('sheepdog_info', 'Always 1', ['version'], () =>
+      this.status ? [{ labels: { version: this.status.version }, value: 1 }] : [],
+    );
+  }
+
+  private defineDisks(): void {
+    const gauge = (name: string, help: string, value: (disk: DiskStatus) => number) =>
+      this.gauge(name, help, ['host', 'disk', 'directory'], () =>
+        (this.status?.hosts ?? []).flatMap((host) =>
+          host.disks.map((disk) => ({
+            labels: { host: host.name, disk: String(disk.number), directory: disk.directory },
+            value: value(disk),
+          })),
+        ),
+      );
+    gauge('sheepdog_disk_size_bytes', "Size of a disk's file system", (disk) => disk.size);
+    gauge('sheepdog_disk_used_bytes', 'Of it, in use', (disk) => disk.used);
+    gauge('sheepdog_disk_failed', '1 when the disk is out of use', (disk) => Number(disk.state === 'failed'));
+  }
+
+  private defineProcess(): void {
+    this.gauge('process_resident_memory_bytes', 'Memory of the worker that is resident', [], () => [
+      { labels: {}, value: process.memoryUsage.rss() },
+    ]);
+    this.gauge('sheepdog_heap_bytes', 'Memory of the worker by kind', ['kind'], () => {
+      const memory = process.memoryUsage();
+      return [
+        { labels: { kind: 'heap' }, value: memory.heapUsed },
+        { labels: { kind: 'external' }, value: memory.external },
+      ];
+    });
+    this.counter('process_cpu_seconds_total', 'CPU time of the worker', [], () => {
+      const { user, system } = process.cpuUsage();
+      return [{ labels: {}, value: (user + system) / 1_000_000 }];
+    });
+    this.gauge('process_start_time_seconds', 'When the worker was started, since 1970', [], () => [
+      { labels: {}, value: performance.timeOrigin / 1000 },
+    ]);
+  }
+
+  private counter(name: string, help: string, labelNames: string[], samples: () => Sample[]): void {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [this.registry],
+      collect: () => {
+        counter.reset();
+        for (const { labels, value } of samples()) counter.inc(labels, value);
+      },
+    });
+  }
+
+  private gauge(name: string, help: string, labelNames: string[], samples: () => Sample[]): void {
+    const gauge = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [this.registry],
+      collect: () => {
+        // With no label there is a value 0 from the start, which would be a lie where there is no sample.
+        gauge.remove();
+        gauge.reset();
+        const all = samples();
+        if (all.length === 0) gauge.remove();
+        for (const { labels, value } of all) gauge.set(labels, value);
+      },
+    });
+  }
+}
+
+interface Sample {
+  labels: Record<string, string>;
+  value: number;
+}
+
+/** Latencies, out of counts that are kept elsewhere; prom-client's own can only be observed one by one. */
+class OperationHistogram extends Histogram {
+  private readonly operations: ReadonlyMap<string, OperationMetrics>;
+
+  constructor(registry: Registry, operations: ReadonlyMap<string, OperationMetrics>) {
+    super({
+      name: 'sheepdog_request_seconds',
+      help: 'Time from the arrival of a request to its answer',
+      labelNames: ['operation'],
+      buckets: [...LATENCY_BOUNDS],
+      registers: [registry],
+    });
+    this.operations = operations;
+  }
+
+  /** What the registry calls for its text. */
+  async getForPromString() {
+    return {
+      ...(await super.get()),
+      values: [...this.operations].flatMap(([name, metrics]) => samples(name, metrics)),
+    };
+  }
+}
+
+function samples(operation: string, metrics: OperationMetrics) {
+  let count = 0;
+  const buckets = [...LATENCY_BOUNDS, '+Inf'].map((le, index) => {
+    count += metrics.buckets[index]!;
+    return { metricName: 'sheepdog_request_seconds_bucket', labels: { operation, le }, value: count };
+  });
+  return [
+    ...buckets,
+    { metricName: 'sheepdog_request_seconds_sum', labels: { operation }, value: metrics.secondsSum },
+    { metricName: 'sheepdog_request_seconds_count', labels: { operation }, value: count },
+  ];
+}
