@@ -60,10 +60,11 @@ async function downloadKernel(cache: string): Promise<Kernel> {
   await mkdir(join(cache, '..'), { recursive: true });
   const unfinished = await mkdtemp(`${cache}-`);
   try {
-    const { stdout } = await must('apt-cache', ['depends', '--important', META_PACKAGE]);
-    const name = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
-    if (name === undefined) throw new Error(`apt-cache does not say what ${META_PACKAGE} depends on: ${stdout}`);
-    await download(name, unfinished);
+    if (!(await tryDownload(unfinished))) {
+      // The lists of packages are missing, or name a version that is gone.
+      await must('apt-get', ['update'], { deadlineMs: DOWNLOAD_DEADLINE_MS });
+      if (!(await tryDownload(unfinished))) throw new Error(`the package of ${META_PACKAGE} cannot be downloaded`);
+    }
     const archive = readdirSync(unfinished).find((entry) => entry.endsWith('.deb'));
     await must('dpkg-deb', ['-x', join(unfinished, archive!), unfinished]);
     await rm(join(unfinished, archive!));
@@ -78,12 +79,12 @@ async function downloadKernel(cache: string): Promise<Kernel> {
   return kernel;
 }
 
-async function download(name: string, directory: string): Promise<void> {
-  const get = () => run('apt-get', ['download', name], { cwd: directory, deadlineMs: DOWNLOAD_DEADLINE_MS });
-  if ((await get()).status === 0) return;
-  // The lists of packages may name a version that is gone.
-  await must('apt-get', ['update'], { deadlineMs: DOWNLOAD_DEADLINE_MS });
-  await must('apt-get', ['download', name], { cwd: directory, deadlineMs: DOWNLOAD_DEADLINE_MS });
+async function tryDownload(directory: string): Promise<boolean> {
+  const { stdout } = await run('apt-cache', ['depends', '--important', META_PACKAGE]);
+  const name = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
+  if (name === undefined) return false;
+  const { status } = await run('apt-get', ['download', name], { cwd: directory, deadlineMs: DOWNLOAD_DEADLINE_MS });
+  return status === 0;
 }
 
 /** What a module says that it depends on, in its section .modinfo. */
