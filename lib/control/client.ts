@@ -68,8 +68,8 @@ export class ControlClient {
     return this.tell(`${vdi(name)}/clone`, { name: newName });
   }
 
-  async vdiExport(name: string): Promise<ExportStream> {
-    const response = await this.transport.open('GET', `${vdi(name)}/content`);
+  async vdiExport(name: string, signal: AbortSignal): Promise<ExportStream> {
+    const response = await this.transport.open('GET', `${vdi(name)}/content`, signal);
     const used = response.headers[USED_HEADER];
     return {
       size: Number(response.headers[SIZE_HEADER]),
@@ -83,9 +83,14 @@ export class ControlClient {
    * whole; when it throws, the daemon forgets the image and the error is thrown on. `size`: bytes that are expected,
    * where known.
    */
-  async vdiImport(name: string, content: AsyncGenerator<Extent, number>, size: number | null): Promise<VdiInfo> {
+  async vdiImport(
+    name: string,
+    content: AsyncGenerator<Extent, number>,
+    size: number | null,
+    signal: AbortSignal,
+  ): Promise<VdiInfo> {
     const query = size === null ? '' : `?size=${size}`;
-    const asking = this.transport.start('PUT', `${vdi(name)}/content${query}`);
+    const asking = this.transport.start('PUT', `${vdi(name)}/content${query}`, signal);
     // A refusal does not wait for the content.
     asking.flushHeaders();
     const body = Readable.from(encodeFrames(content), { objectMode: false, highWaterMark: SEND_BUFFER_BYTES });
@@ -119,8 +124,8 @@ export class ControlClient {
   }
 
   /** Each state of a work until it ends. @throws ClientError CONNECTION_LOST when the daemon goes away before that. */
-  async *followWork(id: string): AsyncGenerator<WorkStatus, void> {
-    const response = await this.transport.open('GET', `works/${encodeURIComponent(id)}`);
+  async *followWork(id: string, signal: AbortSignal): AsyncGenerator<WorkStatus, void> {
+    const response = await this.transport.open('GET', `works/${encodeURIComponent(id)}`, signal);
     let ended = false;
     try {
       for await (const line of linesOf(response)) {
@@ -132,6 +137,18 @@ export class ControlClient {
       throw this.transport.translate(error as Error);
     }
     if (!ended) throw ClientError.lost();
+  }
+
+  /** Whether a daemon takes connections. */
+  async isAnswering(): Promise<boolean> {
+    try {
+      await this.status();
+      return true;
+    } catch (error) {
+      if (error instanceof ClientError && (error.code === 'NOT_RUNNING' || error.code === 'CONNECTION_LOST'))
+        return false;
+      return true;
+    }
   }
 
   private ask<T>(target: string): Promise<T> {

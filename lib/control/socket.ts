@@ -3,6 +3,8 @@ import { lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 
+/** Where `sheep` listens and `dog` asks, unless told. */
+export const DEFAULT_CONTROL_PATH = '/run/sheepdog/sheep.sock';
 /** sun_path of struct sockaddr_un, less its final zero. */
 const PATH_BYTES_MAX = 107;
 /** With it, bind(2) makes the socket with mode 0600. */

@@ -35,17 +35,24 @@ export class ControlTransport {
   }
 
   /** Asks for something long: answers when it begins. The caller reads the response to its end or destroys it. */
-  async open(method: string, target: string): Promise<IncomingMessage> {
-    const asking = this.start(method, target);
+  async open(method: string, target: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const asking = this.start(method, target, signal);
     asking.end();
     const response = await this.answerOf(asking);
     if (response.statusCode !== 200) await this.jsonOf(response);
     return response;
   }
 
-  /** A request whose body the caller writes and ends. */
-  start(method: string, target: string): ClientRequest {
-    return request({ socketPath: this.path, method, path: `/v1/${target}`, agent: false, headers: { host: 'sheep' } });
+  /** A request whose body the caller writes and ends. The signal cuts it off, its answer too. */
+  start(method: string, target: string, signal?: AbortSignal): ClientRequest {
+    const headers = { host: 'sheep' };
+    const asking = request({ socketPath: this.path, method, path: `/v1/${target}`, agent: false, headers });
+    if (!signal) return asking;
+    const cut = () => asking.destroy(signal.reason);
+    signal.addEventListener('abort', cut);
+    asking.on('close', () => signal.removeEventListener('abort', cut));
+    if (signal.aborted) cut();
+    return asking;
   }
 
   /** The answer's beginning. */

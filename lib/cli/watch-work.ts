@@ -1,0 +1,35 @@
+import { AdministrationError, type WorkStatus } from '../control/administration.js';
+import type { ControlClient } from '../control/client.js';
+import { EXIT_INTERRUPTED, Failure } from './failure.js';
+import { untilInterrupted } from './interrupt.js';
+import { showProgress } from './progress.js';
+import { printable } from './text.js';
+
+export interface WatchOptions {
+  /** The command that shows the same work again. */
+  again: string;
+  quiet: boolean;
+}
+
+/**
+ * Shows how far work of the daemon is until it ends, and answers how it did.
+ *
+ * @throws AdministrationError when it failed; Failure when the user stops watching, which does not stop the work.
+ */
+export async function watchWork(client: ControlClient, work: WorkStatus, options: WatchOptions): Promise<WorkStatus> {
+  const view = showProgress({ title: printable(work.title), quiet: options.quiet, lines: process.stdout });
+  const interrupted = () =>
+    new Failure(`${work.title} goes on in the daemon; watch it with '${options.again}'`, EXIT_INTERRUPTED);
+  try {
+    return await untilInterrupted(interrupted, async (signal) => {
+      for await (const state of client.followWork(work.id, signal)) {
+        if (state.error) throw new AdministrationError(state.error.code, state.error.message, state.error.hint);
+        if (state.state === 'done') return state;
+        view.update(state);
+      }
+      throw new AdministrationError('INTERNAL', 'the daemon did not say how the work ended');
+    });
+  } finally {
+    view.end();
+  }
+}
