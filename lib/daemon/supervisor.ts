@@ -143,7 +143,8 @@ class Supervisor {
     this.#young = livedMs < YOUNG_MS ? this.#young + 1 : 0;
     const wait = BACKOFF_MS[Math.min(this.#young, BACKOFF_MS.length - 1)]!;
     const why = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
-    const next = wait === 0 ? 'starting another' : `the ${this.#young}th in a row to die young; next in ${wait / 1000} s`;
+    const next =
+      wait === 0 ? 'starting another' : `the ${this.#young}th in a row to die young; next in ${wait / 1000} s`;
     say(`the worker ${why} after ${(livedMs / 1000).toFixed(1)} s, ${next}`);
     setTimeout(() => this.#start(), wait);
   }

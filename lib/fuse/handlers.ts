@@ -1,4 +1,4 @@
-import { OperationError } from './errno.js';
+import { type ErrnoName, OperationError } from './errno.js';
 import type { Context, Operations } from './operations.js';
 import { OPCODE } from './protocol.js';
 import {
@@ -58,6 +58,13 @@ async function setlk(operations: Operations, node: number, body: Body, context: 
   const { handle, lock } = REQUEST.setlk.decode(body);
   await operations.setlk(node, handle, { ...lock, wait }, context);
   return null;
+}
+
+/** What no file system behind this interface has, and what its caller expects to hear. */
+function refuse(code: ErrnoName): Handler {
+  return () => {
+    throw new OperationError(code);
+  };
 }
 
 export const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
@@ -145,6 +152,9 @@ export const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
       return null;
     },
   ],
+  [OPCODE.SYMLINK, refuse('EPERM')],
+  [OPCODE.LINK, refuse('EPERM')],
+  [OPCODE.IOCTL, refuse('ENOTTY')],
   [OPCODE.OPENDIR, () => encodeOpenedDirectory()],
   [OPCODE.RELEASEDIR, () => null],
   [OPCODE.READDIR, (operations, node, body, context) => directory(operations, node, body, context, false)],

@@ -19,7 +19,7 @@ import {
   WRITE_IN_BYTES,
 } from './protocol.js';
 import { encodeInit } from './replies.js';
-import { Body, decodeHeader, REQUEST, type RequestHeader } from './requests.js';
+import { Body, decodeHeader, kindOf, REQUEST, type RequestHeader } from './requests.js';
 
 /** Where the data of a READ goes in its own request's buffer; its reply's header stands just before. */
 const DATA_OFFSET = 4096;
@@ -52,15 +52,13 @@ export interface Negotiated {
   resend: boolean;
 }
 
-/** Counted since the start; read by the metrics. */
-export interface SessionCounters {
-  reads: number;
-  readBytes: number;
-  writes: number;
-  writtenBytes: number;
-  others: number;
-  errors: number;
+/** Counts the answers to one kind of request: their latency in milliseconds and the bytes that they read or wrote. */
+export interface Meter {
+  succeeded(latencyMs: number, bytes: number): void;
+  failed(latencyMs: number): void;
 }
+
+const NO_METER: Meter = { succeeded: () => undefined, failed: () => undefined };
 
 export interface SessionOptions {
   /** The descriptor of /dev/fuse that is, or is about to be, mounted. It stays the caller's. */
@@ -72,6 +70,8 @@ export interface SessionOptions {
   onNegotiated?: (negotiated: Negotiated) => void;
   /** Called with what is a defect of ours: an error that is neither an OperationError nor the system's. */
   onDefect?: (error: unknown, request: string) => void;
+  /** The meter of a kind of request ("READ"); asked once for each. */
+  meter?: (request: string) => Meter;
   /** Called with a readable line for each request and each reply. */
   trace?: (line: string) => void;
 }
@@ -84,13 +84,15 @@ export interface SessionOptions {
 export class Session {
   readonly ready: Promise<Negotiated>;
   readonly closed: Promise<void>;
-  readonly counters: SessionCounters = { reads: 0, readBytes: 0, writes: 0, writtenBytes: 0, others: 0, errors: 0 };
   readonly #device: number;
   readonly #operations: Operations;
   readonly #options: SessionOptions;
   readonly #buffers = new BufferPool(BUFFER_BYTES, BUFFERS_MAX);
   readonly #interrupts = new Interrupts();
   readonly #header = Buffer.alloc(OUT_HEADER_BYTES + 8);
+  readonly #meters = new Map<number, Meter>();
+  readonly #readMeter: Meter;
+  readonly #writeMeter: Meter;
   #becomeReady!: (negotiated: Negotiated) => void;
   #becomeClosed!: () => void;
   #fail!: (error: Error) => void;
@@ -101,6 +103,8 @@ export class Session {
     this.#device = options.device;
     this.#operations = options.operations;
     this.#options = options;
+    this.#readMeter = this.#meterOf(OPCODE.READ);
+    this.#writeMeter = this.#meterOf(OPCODE.WRITE);
     this.ready = new Promise((resolve, reject) => {
       this.#becomeReady = resolve;
       this.#fail = reject;
@@ -185,10 +189,9 @@ export class Session {
     const size = buffer.readUInt32LE(56);
     const flags = buffer.readUInt32LE(72);
     const target = buffer.subarray(DATA_OFFSET, DATA_OFFSET + size);
-    this.counters.reads++;
+    const started = performance.now();
     this.#operations.read(node, handle, offset, target, flags).then(
       (bytes) => {
-        this.counters.readBytes += bytes;
         const start = DATA_OFFSET - OUT_HEADER_BYTES;
         buffer.writeUInt32LE(OUT_HEADER_BYTES + bytes, start);
         buffer.writeUInt32LE(0, start + 4);
@@ -196,9 +199,11 @@ export class Session {
         buffer.writeUInt32LE(uniqueHigh, start + 12);
         this.#send(buffer, start, OUT_HEADER_BYTES + bytes);
         this.#buffers.put(buffer);
+        this.#readMeter.succeeded(performance.now() - started, bytes);
       },
       (error) => {
         this.#buffers.put(buffer);
+        this.#readMeter.failed(performance.now() - started);
         this.#replyError(uniqueLow, uniqueHigh, error, 'READ');
       },
     );
@@ -218,10 +223,9 @@ export class Session {
       return false;
     }
     const data = buffer.subarray(WRITE_DATA_OFFSET, WRITE_DATA_OFFSET + size);
-    this.counters.writes++;
+    const started = performance.now();
     this.#operations.write(node, handle, offset, data, flags).then(
       (bytes) => {
-        this.counters.writtenBytes += bytes;
         this.#buffers.put(buffer);
         const header = this.#header;
         header.writeUInt32LE(OUT_HEADER_BYTES + 8, 0);
@@ -231,9 +235,11 @@ export class Session {
         header.writeUInt32LE(bytes, 16);
         header.writeUInt32LE(0, 20);
         this.#send(header, 0, OUT_HEADER_BYTES + 8);
+        this.#writeMeter.succeeded(performance.now() - started, bytes);
       },
       (error) => {
         this.#buffers.put(buffer);
+        this.#writeMeter.failed(performance.now() - started);
         this.#replyError(uniqueLow, uniqueHigh, error, 'WRITE');
       },
     );
@@ -241,7 +247,6 @@ export class Session {
   }
 
   #serve(header: RequestHeader, body: Body): void {
-    this.counters.others++;
     switch (header.opcode) {
       case OPCODE.FORGET:
       case OPCODE.BATCH_FORGET:
@@ -261,6 +266,8 @@ export class Session {
       this.#replyErrno(header.unique, ERRNO.ENOSYS!);
       return;
     }
+    const meter = this.#meterOf(header.opcode);
+    const started = performance.now();
     const unique = header.unique & ~UNIQUE_RESEND;
     const signal = this.#interrupts.begin(unique);
     const resent = (header.unique & UNIQUE_RESEND) !== 0n;
@@ -271,10 +278,14 @@ export class Session {
     answer
       .finally(() => this.#interrupts.end(unique))
       .then(
-        (bytes) => this.#reply(header.unique, bytes),
+        (bytes) => {
+          this.#reply(header.unique, bytes);
+          meter.succeeded(performance.now() - started, 0);
+        },
         (error) => {
-          this.#noteDefect(error, `opcode ${header.opcode}`);
+          this.#noteDefect(error, kindOf(header.opcode)?.name ?? String(header.opcode));
           this.#replyErrno(header.unique, errnoOf(error));
+          meter.failed(performance.now() - started);
         },
       );
   }
@@ -299,6 +310,15 @@ export class Session {
     this.#becomeReady(negotiated);
   }
 
+  #meterOf(opcode: number): Meter {
+    let meter = this.#meters.get(opcode);
+    if (!meter) {
+      meter = this.#options.meter?.(kindOf(opcode)?.name ?? `opcode ${opcode}`) ?? NO_METER;
+      this.#meters.set(opcode, meter);
+    }
+    return meter;
+  }
+
   #reply(unique: bigint, body: Buffer | null): void {
     const message = Buffer.allocUnsafe(OUT_HEADER_BYTES + (body?.length ?? 0));
     message.writeUInt32LE(message.length, 0);
@@ -309,7 +329,6 @@ export class Session {
   }
 
   #replyErrno(unique: bigint, errno: number): void {
-    this.counters.errors++;
     const message = Buffer.alloc(OUT_HEADER_BYTES);
     message.writeUInt32LE(OUT_HEADER_BYTES, 0);
     message.writeInt32LE(-errno, 4);

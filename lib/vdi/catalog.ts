@@ -2,7 +2,16 @@ import type { Compare, Coordination, KeyValue, Operation, Transaction } from '..
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../fuse/operations.js';
 import { VdiError } from './errors.js';
 import { newFamily, removeImage } from './family.js';
-import { decodeRecord, encodeRecord, type FamilyRecord, KEY, type NameRecord, now, VDI_ID_MIN, type VdiRecord } from './records.js';
+import {
+  decodeRecord,
+  encodeRecord,
+  type FamilyRecord,
+  KEY,
+  type NameRecord,
+  now,
+  VDI_ID_MIN,
+  type VdiRecord,
+} from './records.js';
 
 /** How often a change is tried again after another was faster. */
 const ATTEMPTS_MAX = 64;

@@ -105,8 +105,12 @@ export class Cloner {
     if (!(await isEmpty(this.#objects, above, from, to))) return null;
     if (!(await isEmpty(this.#objects, topOnly(target.chain), from, to))) return null;
     if (!(await isHole(source, top!.limit, offset))) return null;
-    return this.#store(source, target, (family) =>
-      setLimit(family, topOf(family, target.id), Math.max(top!.limit, end)), end);
+    return this.#store(
+      source,
+      target,
+      (family) => setLimit(family, topOf(family, target.id), Math.max(top!.limit, end)),
+      end,
+    );
   }
 
   /** An empty target: it joins the source's family. */
@@ -114,14 +118,19 @@ export class Cloner {
     if (target.chain.layers.length !== 1 || !(await isEmpty(this.#objects, target.chain))) return null;
     if (!(await isHole(source, 0, offset))) return null;
     const untouched = source.chain.layers.length > 1 && (await isEmpty(this.#objects, topOnly(source.chain)));
-    return this.#store(source, target, (family) => {
-      const top = topOf(family, source.id);
-      const { parent, limit } = layerOf(family, top);
-      const merging = family.merging.some(({ layer }) => layer === parent);
-      // A source that was not written since it was last cloned shares the same parent: chains stay short.
-      if (untouched && parent !== null && !merging) return pushLayer(family, target.id, parent, Math.min(limit, end));
-      return pushLayer(pushLayer(family, source.id, top, source.size), target.id, top, end);
-    }, end);
+    return this.#store(
+      source,
+      target,
+      (family) => {
+        const top = topOf(family, source.id);
+        const { parent, limit } = layerOf(family, top);
+        const merging = family.merging.some(({ layer }) => layer === parent);
+        // A source that was not written since it was last cloned shares the same parent: chains stay short.
+        if (untouched && parent !== null && !merging) return pushLayer(family, target.id, parent, Math.min(limit, end));
+        return pushLayer(pushLayer(family, source.id, top, source.size), target.id, top, end);
+      },
+      end,
+    );
   }
 
   async #store(source: Vdi, target: Vdi, change: (family: FamilyRecord) => FamilyRecord, end: number) {

@@ -94,7 +94,8 @@ export function forgetDoomed(family: FamilyRecord, layer: number): FamilyRecord 
 export function finishMerge(family: FamilyRecord, layer: number, child: number): FamilyRecord {
   const { [layer]: merged, ...layers } = family.layers;
   const upper = layerOf(family, child);
-  if (!merged || upper.parent !== layer) throw new Error(`family ${family.id}: layer ${child} is not on top of ${layer}`);
+  if (!merged || upper.parent !== layer)
+    throw new Error(`family ${family.id}: layer ${child} is not on top of ${layer}`);
   return {
     ...family,
     layers: { ...layers, [child]: { parent: merged.parent, limit: Math.min(upper.limit, merged.limit) } },

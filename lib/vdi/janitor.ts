@@ -109,7 +109,9 @@ export class Janitor {
       this.#changed(
         await this.#catalog.updateFamily(id, (current) =>
           // The child may have become useless meanwhile: then both layers are doomed, and there is no merge any more.
-          current.merging.some((each) => each.layer === layer) ? planCleaning(finishMerge(current, layer, child)) : null,
+          current.merging.some((each) => each.layer === layer)
+            ? planCleaning(finishMerge(current, layer, child))
+            : null,
         ),
       );
       return true;

@@ -218,7 +218,8 @@ export class Vdi {
   /** Stores the size and time as they are: after the last close, nothing has to be found out. */
   async settle(): Promise<void> {
     const record = this.#record;
-    if (record.size === this.#size && record.bound === this.#size && compareTimes(record.mtime, this.#mtime) === 0) return;
+    if (record.size === this.#size && record.bound === this.#size && compareTimes(record.mtime, this.#mtime) === 0)
+      return;
     await this.#frozen(() =>
       this.#store((current) => ({ ...current, size: this.#size, bound: this.#size, mtime: this.#mtime })),
     );

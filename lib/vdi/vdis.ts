@@ -1,13 +1,13 @@
+import type { Coordination } from '../coordination/coordination.js';
+import type { ObjectIO } from '../replication/object-io.js';
+import { OBJECT_BYTES } from '../replication/object-io.js';
 import type { Stored } from './catalog.js';
 import { Catalog, type NewVdi, type RequestId } from './catalog.js';
 import { Cloner } from './clone.js';
-import type { Coordination } from '../coordination/coordination.js';
-import type { ObjectIO } from '../replication/object-io.js';
 import { VdiError } from './errors.js';
 import { chainOf } from './family.js';
 import { Janitor } from './janitor.js';
 import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
-import { OBJECT_BYTES } from '../replication/object-io.js';
 import { Vdi } from './vdi.js';
 
 export interface VdisOptions {

@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { tryLock } from 'fs-native-extensions';
+import { z } from 'zod';
+
+/** Version of what lies under the state directory. */
+export const STATE_FORMAT = 1;
+
+const Identity = z.object({
+  format: z.number().int().positive(),
+  /** Random, made with the cluster's first host. */
+  cluster: z.uuid(),
+  host: z.uuid(),
+  created: z.string(),
+});
+
+export type Identity = z.infer<typeof Identity>;
+
+export type StateErrorCode = 'IN_USE' | 'WRONG_FORMAT' | 'DAMAGED' | 'NO_ACCESS';
+
+/** A state directory that cannot be used; the message is one line that says what to do. */
+export class StateError extends Error {
+  readonly code: StateErrorCode;
+
+  constructor(code: StateErrorCode, message: string) {
+    super(message);
+    this.name = 'StateError';
+    this.code = code;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}
+
+/**
+ * This host's state directory (`--state`): who the host is, what the cluster has agreed on, what is open. One process
+ * at a time holds it, by a lock that ends with the process.
+ */
+export class StateDirectory {
+  readonly path: string;
+  readonly identity: Identity;
+  readonly #lock: number;
+
+  private constructor(path: string, identity: Identity, lock: number) {
+    this.path = path;
+    this.identity = identity;
+    this.#lock = lock;
+  }
+
+  /** Opens the directory, making it where there is none. Throws StateError. */
+  static open(path: string): StateDirectory {
+    let lock: number;
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      lock = openSync(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o600);
+    } catch (error) {
+      throw new StateError(
+        'NO_ACCESS',
+        `state directory ${path} cannot be used (${codeOf(error)}); make it writable, or name another with --state`,
+      );
+    }
+    if (!tryLock(lock)) {
+      closeSync(lock);
+      throw new StateError(
+        'IN_USE',
+        `state directory ${path} is in use by another sheep; stop it, or name another with --state`,
+      );
+    }
+    try {
+      return new StateDirectory(path, readIdentity(path) ?? makeIdentity(path), lock);
+    } catch (error) {
+      closeSync(lock);
+      throw error;
+    }
+  }
+
+  /** A directory below, for one part of the state; made where there is none. */
+  directory(name: string): string {
+    const path = join(this.path, name);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  close(): void {
+    closeSync(this.#lock);
+  }
+}
+
+function readIdentity(path: string): Identity | null {
+  const file = join(path, 'state.json');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw new StateError('NO_ACCESS', `${file} cannot be read (${codeOf(error)}); check the disk it is on`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new StateError(
+      'DAMAGED',
+      `${file} is damaged: it is not JSON; restore it, or name another directory with --state`,
+    );
+  }
+  const format = (json as { format?: unknown } | null)?.format;
+  if (format !== STATE_FORMAT && typeof format === 'number') {
+    throw new StateError(
+      'WRONG_FORMAT',
+      `state directory ${path} has format ${format}, this sheep knows format ${STATE_FORMAT}; use the version that wrote it, or name another with --state`,
+    );
+  }
+  const parsed = Identity.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new StateError(
+    'DAMAGED',
+    `${file} is damaged: ${issue.path.join('.')}: ${issue.message}; restore it, or name another directory with --state`,
+  );
+}
+
+function makeIdentity(path: string): Identity {
+  const identity = {
+    format: STATE_FORMAT,
+    cluster: randomUUID(),
+    host: randomUUID(),
+    created: new Date().toISOString(),
+  };
+  const temporary = join(path, 'state.json.new');
+  try {
+    const file = openSync(temporary, 'w', 0o600);
+    writeSync(file, `${JSON.stringify(identity, null, 2)}\n`);
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(temporary, join(path, 'state.json'));
+    const directory = openSync(path, 'r');
+    fsyncSync(directory);
+    closeSync(directory);
+  } catch (error) {
+    throw new StateError(
+      'NO_ACCESS',
+      `state directory ${path} cannot be written (${codeOf(error)}); make space or name another with --state`,
+    );
+  }
+  return identity;
+}
