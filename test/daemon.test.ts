@@ -8,7 +8,7 @@ import { listenForNotify } from './helpers/notify.js';
 import { isRunning } from './helpers/proc.js';
 import { checksum, writeRandom } from './helpers/random.js';
 import { must, type RunResult, run } from './helpers/run.js';
-import { runSheep, SHEEP, spawnSheep, startSheep } from './helpers/sheep.js';
+import { runSheep, spawnSheep, startSheep } from './helpers/sheep.js';
 import { sleep, until } from './helpers/until.js';
 
 const TIMEOUT = 120_000;
@@ -103,6 +103,7 @@ test('without root it says so', { timeout: TIMEOUT }, async (t) => {
   const before = await snapshot(base);
   // The capability lets it read the program's own files, wherever they are.
   const drop = [
+    'setpriv',
     ...['--reuid', NOBODY, '--regid', NOBODY, '--clear-groups'],
     ...[
       '--inh-caps',
@@ -113,7 +114,7 @@ test('without root it says so', { timeout: TIMEOUT }, async (t) => {
       '-all,+dac_read_search',
     ],
   ];
-  assertRefused(t, await run('setpriv', [...drop, '--', ...SHEEP, ...args], { deadlineMs: 20_000 }), 1, /root/);
+  assertRefused(t, await runSheep(args, [...drop, '--']), 1, /root/);
   t.is(await snapshot(base), before, 'nothing changed');
 });
 

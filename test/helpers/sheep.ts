@@ -6,10 +6,12 @@ import { fileURLToPath } from 'node:url';
 import type { Assertions } from 'brittle';
 import { isMounted, killGroup, temporaryDirectory, track, trackMount, unmount } from './cleanup.js';
 import { childrenOf, executableOf, isRunning } from './proc.js';
-import { type RunOptions, type RunResult, run } from './run.js';
+import { RunError, type RunOptions, type RunResult, run } from './run.js';
 import { until } from './until.js';
 
 const READY_DEADLINE_MS = 20_000;
+/** A refusal needs no work. */
+const REFUSAL_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 30_000;
 /** Lines of stderr that are kept, the newest. */
 const LINES_MAX = 10_000;
@@ -167,10 +169,20 @@ export async function startSheep(t: Assertions, options: SheepOptions = {}): Pro
   return sheep;
 }
 
-/** Runs the daemon with these arguments alone, for one that is to be refused. */
-export function runSheep(args: readonly string[], options?: RunOptions): Promise<RunResult> {
-  const [command, ...first] = SHEEP;
-  return run(command!, [...first, ...args], { deadlineMs: READY_DEADLINE_MS, ...options });
+/**
+ * Runs the daemon with these arguments alone, for one that is to be refused. One that goes on instead is killed, and
+ * answered without an exit code.
+ *
+ * @param through a command that runs the command that follows it, such as setpriv.
+ */
+export async function runSheep(args: readonly string[], through: readonly string[] = []): Promise<RunResult> {
+  const [command, ...first] = [...through, ...SHEEP];
+  try {
+    return await run(command!, [...first, ...args], { deadlineMs: REFUSAL_DEADLINE_MS });
+  } catch (error) {
+    if (!(error instanceof RunError) || error.code !== 'DEADLINE') throw error;
+    return { status: null, signal: 'SIGKILL', stdout: '', stderr: error.message, elapsedMs: REFUSAL_DEADLINE_MS };
+  }
 }
 
 /** Runs `dog` against a daemon. */
