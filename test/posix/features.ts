@@ -54,3 +54,16 @@ export const ALL_FEATURES: Features = {
   timeGranularity: 1,
   separateTimes: true,
 };
+
+/** What libfuse 2.9 and its binding carry of a flat file system that does everything. */
+export const NATIVE_FEATURES: Features = {
+  ...ALL_FEATURES,
+  flat: true,
+  owners: false,
+  fallocate: false,
+  seek: false,
+  mmap: false,
+  renameFlags: false,
+  timeGranularity: 1_000_000,
+  separateTimes: false,
+};
