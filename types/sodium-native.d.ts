@@ -1,0 +1,5 @@
+/** The part of sodium-native that placement uses; the package ships no types. */
+declare module 'sodium-native' {
+  /** BLAKE2b of `input` under `key` (16 to 64 bytes), as many bytes as `output` has (16 to 64). */
+  export function crypto_generichash(output: Uint8Array, input: Uint8Array, key?: Uint8Array): void;
+}
