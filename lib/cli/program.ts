@@ -36,7 +36,8 @@ function build(version: string): Command {
     .configureOutput({
       // Only a missing command makes it print help there; the usage is its first line.
       writeErr: (help) => printError(`a command is missing; ${oneLine(help.split('\n', 1)[0]!).toLowerCase()}`),
-      outputError: (text) => printError(oneLine(text.replace(/^error: /, ''))),
+      outputError: (text) =>
+        printError(`${oneLine(text.replace(/^error: /, '').replace(/\.?\s*$/, ''))}; see 'dog --help'`),
     })
     .showHelpAfterError(false);
   addStatusCommand(program);

@@ -44,7 +44,7 @@ export function estimate(startedMs: number, done: number, total: number | null):
   return Math.ceil((Math.max(0, total - done) * elapsedMs) / done / 1000);
 }
 
-/** `40 % (4 of 10 groups), 12 s left`. */
+/** `40% (4 of 10 groups), 12 s left`. */
 export function formatProgress({ done, total, unit, secondsLeft }: Progress): string {
   const amount = (value: number) => (unit === 'bytes' ? formatSize(value) : String(value));
   const suffix = unit === 'bytes' ? '' : ` ${unit}`;

@@ -19,9 +19,9 @@ export function formatDuration(seconds: number): string {
   return `${whole} s`;
 }
 
-/** Rounded down, so that only what is done is 100 %. */
+/** Rounded down, so that only what is done is 100%. */
 export function formatPercent(part: number, whole: number): string {
-  return `${whole > 0 ? Math.min(100, Math.floor((part / whole) * 100)) : 0} %`;
+  return `${whole > 0 ? Math.min(100, Math.floor((part / whole) * 100)) : 0}%`;
 }
 
 /** A moment in the local time zone: `2026-03-01 14:05:09`. */

@@ -50,19 +50,29 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
 }
 
 export function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = Buffer.from(`${JSON.stringify(value)}\n`);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length });
+  const body = jsonOf(value);
+  writeJsonHead(response, status, body);
   response.end(body);
 }
 
-/** Answers an error, and reads on for a while what is still being sent, which would else reset the connection. */
+/**
+ * Answers an error. What is still being sent is read on for a while first: closing the connection under it would reset
+ * it, and the answer could be lost.
+ */
 export function sendError(request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  const body = errorBody(error);
-  sendJson(response, STATUS_CODES[body.code], body);
-  if (request.complete || request.destroyed) return;
+  const value = errorBody(error);
+  if (request.complete || request.destroyed) return sendJson(response, STATUS_CODES[value.code], value);
+  const body = jsonOf(value);
+  writeJsonHead(response, STATUS_CODES[value.code], body);
+  // All of the answer, to be seen at once; only its end waits.
+  response.write(body);
   const timer = setTimeout(() => request.destroy(), LINGER_MS);
-  request.on('close', () => clearTimeout(timer));
-  request.on('end', () => clearTimeout(timer));
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  request.on('end', end);
+  request.on('close', end);
   request.resume();
 }
 
@@ -108,4 +118,12 @@ function parse(body: Buffer): unknown {
   } catch {
     throw new AdministrationError('INVALID', 'the request is no JSON');
   }
+}
+
+function jsonOf(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}
+
+function writeJsonHead(response: ServerResponse, status: number, body: Buffer): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length });
 }

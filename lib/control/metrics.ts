@@ -141,14 +141,17 @@ interface Sample {
   value: number;
 }
 
+const NAME = 'sheepdog_request_seconds';
+const HELP = 'Time from the arrival of a request to its answer';
+
 /** Latencies, out of counts that are kept elsewhere; prom-client's own can only be observed one by one. */
 class OperationHistogram extends Histogram {
   private readonly operations: ReadonlyMap<string, OperationMetrics>;
 
   constructor(registry: Registry, operations: ReadonlyMap<string, OperationMetrics>) {
     super({
-      name: 'sheepdog_request_seconds',
-      help: 'Time from the arrival of a request to its answer',
+      name: NAME,
+      help: HELP,
       labelNames: ['operation'],
       buckets: [...LATENCY_BOUNDS],
       registers: [registry],
@@ -156,12 +159,10 @@ class OperationHistogram extends Histogram {
     this.operations = operations;
   }
 
-  /** What the registry calls for its text. */
+  /** What the registry calls for its text, and `get` too. */
   async getForPromString() {
-    return {
-      ...(await super.get()),
-      values: [...this.operations].flatMap(([name, metrics]) => samples(name, metrics)),
-    };
+    const values = [...this.operations].flatMap(([operation, metrics]) => samples(operation, metrics));
+    return { name: NAME, help: HELP, type: 'histogram', values, aggregator: 'sum' };
   }
 }
 
@@ -169,11 +170,11 @@ function samples(operation: string, metrics: OperationMetrics) {
   let count = 0;
   const buckets = [...LATENCY_BOUNDS, '+Inf'].map((le, index) => {
     count += metrics.buckets[index]!;
-    return { metricName: 'sheepdog_request_seconds_bucket', labels: { operation, le }, value: count };
+    return { metricName: `${NAME}_bucket`, labels: { operation, le }, value: count };
   });
   return [
     ...buckets,
-    { metricName: 'sheepdog_request_seconds_sum', labels: { operation }, value: metrics.secondsSum },
-    { metricName: 'sheepdog_request_seconds_count', labels: { operation }, value: count },
+    { metricName: `${NAME}_sum`, labels: { operation }, value: metrics.secondsSum },
+    { metricName: `${NAME}_count`, labels: { operation }, value: count },
   ];
 }
