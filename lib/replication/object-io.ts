@@ -6,7 +6,7 @@
  * is the newest layer of its chain that has an object or a hole there.
  */
 
-export const OBJECT_BYTES = 4 * 1024 * 1024;
+export { OBJECT_BYTES } from '../store/constants.js';
 
 export interface ChainLayer {
   layer: number;

@@ -1,0 +1,117 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ACTIVE_OBJECTS_HIGH, ACTIVE_OBJECTS_MAX, RETIRE_BATCH, RETIRE_IDLE_MS } from './constants.js';
+import type { FileIo } from './file-io.js';
+import type { Flusher } from './flusher.js';
+import type { ActiveObject, LayerState } from './layer-state.js';
+import type { ObjectIndex } from './object-index.js';
+
+/** Pause before another try where every active object has a write under way. */
+const RETIRE_RETRY_MS = 5;
+
+/**
+ * Which objects may differ from what a flush left: those with a record. It is made with or before the first write, and
+ * removed (the object *retired*) when a flush has covered all writes, lazily and many at a time.
+ */
+export class ActivityLog {
+  readonly #io: FileIo;
+  readonly #index: ObjectIndex;
+  readonly #flusher: Flusher;
+
+  constructor(io: FileIo, index: ObjectIndex, flusher: Flusher) {
+    this.#io = io;
+    this.#index = index;
+    this.#flusher = flusher;
+  }
+
+  /** The records of an earlier process, into memory. */
+  load(layerOf: (family: number, layer: number) => LayerState): void {
+    for (const { family, index, layer } of this.#index.activeObjects()) {
+      layerOf(family, layer).active.set(index, { index, outstanding: 0, touched: -1, writtenAt: 0, retired: false });
+    }
+  }
+
+  /** The object's record if it has one, held: it is not retired before `drop`. */
+  hold(layer: LayerState, index: number): ActiveObject | null {
+    const active = layer.active.get(index);
+    if (!active) return null;
+    active.outstanding++;
+    return active;
+  }
+
+  /** Within a commit, after `room`: records that the object is active, and holds the record. */
+  record(layer: LayerState, index: number, modified: number): ActiveObject {
+    const held = this.hold(layer, index);
+    if (held) return held;
+    this.#index.putActive(layer.family, index, layer.layer, modified);
+    const active: ActiveObject = { index, outstanding: 1, touched: layer.flushesBegun, writtenAt: 0, retired: false };
+    layer.active.set(index, active);
+    return active;
+  }
+
+  /** The write that held the record has ended. */
+  drop(layer: LayerState, active: ActiveObject): void {
+    active.outstanding--;
+    active.touched = layer.flushesBegun;
+    active.writtenAt = performance.now();
+  }
+
+  /** The object is gone: its entry's removal took the record with it. */
+  forget(layer: LayerState, index: number): void {
+    layer.active.delete(index);
+  }
+
+  /** Resolves when the layer may have one more active object. Older ones are retired, after a flush where needed. */
+  async room(layer: LayerState): Promise<void> {
+    if (layer.active.size < ACTIVE_OBJECTS_HIGH) return;
+    layer.retiring ??= this.#makeRoom(layer).finally(() => {
+      layer.retiring = null;
+    });
+    if (layer.active.size >= ACTIVE_OBJECTS_MAX) await layer.retiring;
+    // An error is one of the disk: it is told to whoever asks next.
+    else layer.retiring.catch(() => {});
+  }
+
+  async #makeRoom(layer: LayerState): Promise<void> {
+    while (layer.active.size >= ACTIVE_OBJECTS_HIGH) {
+      if ((await this.#retire(layer, () => true)) > 0) continue;
+      await this.#flusher.flush([layer]);
+      if ((await this.#retire(layer, () => true)) > 0) continue;
+      if (this.#io.failure) throw this.#io.failure;
+      await delay(RETIRE_RETRY_MS);
+    }
+  }
+
+  /** Retires what was not written for a while. To be called now and then. */
+  async retireIdle(layers: Iterable<LayerState>): Promise<void> {
+    const before = performance.now() - RETIRE_IDLE_MS;
+    for (const layer of layers) {
+      if (layer.active.size > 0) await this.#retire(layer, (object) => object.writtenAt <= before);
+    }
+  }
+
+  /** Retires all that can be, for a disk that is closed in order. */
+  async retireAll(layers: Iterable<LayerState>): Promise<void> {
+    for (const layer of layers) {
+      while ((await this.#retire(layer, () => true)) > 0);
+    }
+  }
+
+  /** Retires at most a batch of those that `chosen` picks, the oldest first; answers how many. */
+  async #retire(layer: LayerState, chosen: (object: ActiveObject) => boolean): Promise<number> {
+    const retired: ActiveObject[] = [];
+    for (const object of layer.active.values()) {
+      if (!layer.retirable(object) || !chosen(object)) continue;
+      retired.push(object);
+      if (retired.length === RETIRE_BATCH) break;
+    }
+    if (retired.length === 0) return 0;
+    await this.#index.commit(() => {
+      for (const object of retired) {
+        object.retired = true;
+        layer.active.delete(object.index);
+        this.#index.removeActive(layer.family, object.index, layer.layer);
+      }
+    });
+    return retired.length;
+  }
+}

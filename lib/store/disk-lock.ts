@@ -1,0 +1,51 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { tryLock } from 'fs-native-extensions';
+import { checkIdentity, type DiskIdentity, type DiskRecord, readRecord, writeRecord } from './identity.js';
+import { codeOf, messageOf, StoreError } from './store-error.js';
+
+/**
+ * Takes the disk for this process: answers a descriptor whose closing gives it back. Looks at disk.json first, so that
+ * nothing is written to a directory that is none of ours. Throws as Disk.open.
+ */
+export async function lockDirectory(directory: string, expected: Partial<DiskIdentity>): Promise<number> {
+  checkIdentity(directory, await readRecord(directory), expected);
+  let descriptor: number;
+  try {
+    descriptor = fs.openSync(join(directory, 'lock'), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+  try {
+    if (tryLock(descriptor)) return descriptor;
+  } catch (error) {
+    fs.closeSync(descriptor);
+    throw new StoreError('EIO', `${directory} cannot be locked: ${messageOf(error)}`, error);
+  }
+  fs.closeSync(descriptor);
+  throw new StoreError('LOCKED', `${directory} is in use by another sheep: stop it first`);
+}
+
+/** Raises the open counter of a locked disk, durably; answers its record. */
+export async function openRecord(directory: string, expected: Partial<DiskIdentity>): Promise<DiskRecord> {
+  const record = await readRecord(directory);
+  checkIdentity(directory, record, expected);
+  const raised = { ...record, opens: record.opens + 1 };
+  try {
+    await writeRecord(directory, raised);
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+  return raised;
+}
+
+function unwritable(directory: string, error: unknown): StoreError {
+  if (codeOf(error) === 'EROFS') {
+    return new StoreError(
+      'READ_ONLY',
+      `${directory} is on a read-only file system: check the device, then remount it writable`,
+      error,
+    );
+  }
+  return new StoreError('EIO', `${directory} cannot be written: ${messageOf(error)}`, error);
+}

@@ -1,0 +1,432 @@
+import { EventEmitter } from 'node:events';
+import fs from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ActivityLog } from './activity-log.js';
+import { ChunkPool } from './chunk-pool.js';
+import { CHECK_INTERVAL_MS, FILES_OPEN_MAX, FORMAT_VERSION, OBJECT_BYTES, OPERATIONS_MAX } from './constants.js';
+import { Descriptors } from './descriptors.js';
+import { lockDirectory, openRecord } from './disk-lock.js';
+import { fileName, HOLE, OBJECT } from './entry.js';
+import { FileIo } from './file-io.js';
+import { Flusher } from './flusher.js';
+import { Health } from './health.js';
+import { type DiskIdentity, type DiskRecord, syncDirectory, writeRecord } from './identity.js';
+import { LayerState } from './layer-state.js';
+import { ObjectIndex } from './object-index.js';
+import { OpenFile } from './open-file.js';
+import { PairTable } from './pair-table.js';
+import { Serials } from './serials.js';
+import { Space, type SpaceReport } from './space.js';
+import { codeOf, messageOf, StoreError } from './store-error.js';
+import { sweep } from './sweep.js';
+import { SYSTEM, type System } from './system.js';
+import { Trash } from './trash.js';
+
+/** How long the index of a failed disk is waited for. */
+const INDEX_CLOSE_MS = 1_000;
+
+export interface DiskOptions {
+  /** Descriptors kept open; above DIRTY_FILES_LIMIT. */
+  filesOpenMax?: number;
+  /** File operations in the kernel at once: the disk's share of the pool. */
+  operationsMax?: number;
+  /**
+   * A write waits until its object's activity record survives a power cut. Needed where there are other copies, which
+   * could differ from this one after it.
+   */
+  durableActivity?: boolean;
+  system?: System;
+}
+
+export interface DiskEvents {
+  /** The disk was taken out; every operation answers DISK_FAILED. Once. */
+  failed: [reason: string];
+  /** Its size in bytes has changed. */
+  resized: [total: number];
+}
+
+/** One layer of a view of an image; see Chain of object I/O. */
+export interface LayerView {
+  readonly layer: number;
+  readonly limit: number;
+}
+
+/** What an index shows: found by `Disk.resolve`. */
+export interface Resolved {
+  layer: number;
+  serial: number;
+  /** Bytes of the object, from its start, that show. */
+  visible: number;
+}
+
+/**
+ * One disk of this host: a directory with object files and their index. This class opens and closes it, hands out open
+ * files, and knows the state that the object operations beside it share. Who changes an index of an image holds that
+ * index's lock; none is taken here.
+ */
+export class Disk extends EventEmitter<DiskEvents> {
+  readonly directory: string;
+  readonly record: DiskRecord;
+  readonly durableActivity: boolean;
+  readonly io: FileIo;
+  readonly index: ObjectIndex;
+  readonly descriptors: Descriptors;
+  readonly flusher: Flusher;
+  readonly activity: ActivityLog;
+  readonly serials: Serials;
+  readonly space: Space;
+  readonly trash: Trash;
+  readonly chunks = new ChunkPool();
+  readonly layers = new PairTable<LayerState>();
+  /** Set by `resolve`, good until its next call. */
+  readonly resolved: Resolved = { layer: 0, serial: 0, visible: 0 };
+  /** Cleared by the first clone that the file system refuses. */
+  clones = true;
+  readonly #system: System;
+  readonly #lock: number;
+  readonly #health: Health;
+  readonly #opening = new Map<number, Promise<OpenFile | null>>();
+  readonly #directories = new Map<number, Promise<void>>();
+  readonly #ending = new AbortController();
+  /** What an earlier process left in the page cache. No flush answers before. */
+  #inherited: Promise<void> | null = null;
+  #sweeping: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | null = null;
+
+  private constructor(directory: string, record: DiskRecord, lock: number, options: DiskOptions) {
+    super();
+    this.directory = directory;
+    this.record = record;
+    this.durableActivity = options.durableActivity ?? false;
+    this.#lock = lock;
+    this.#system = options.system ?? SYSTEM;
+    this.io = new FileIo(options.operationsMax ?? OPERATIONS_MAX, (reason) => this.emit('failed', reason));
+    this.index = new ObjectIndex(directory, (error) => this.fail(`the index failed: ${messageOf(error)}`));
+    this.descriptors = new Descriptors(options.filesOpenMax ?? FILES_OPEN_MAX, (file) => {
+      // A failed close of a file that is synced, or of no more use, has nothing to say.
+      this.io.close(file.fd).catch(() => {});
+    });
+    this.flusher = new Flusher(this.io, this.index, this.descriptors, (pg) => this.#groupDirectory(pg));
+    this.activity = new ActivityLog(this.io, this.index, this.flusher);
+    this.serials = new Serials(this.index);
+    this.space = new Space(directory, this.io, (total) => this.emit('resized', total));
+    this.trash = new Trash(this.io, this.index);
+    this.#health = new Health(directory, record, this.io);
+  }
+
+  /**
+   * Makes a new disk of an empty directory (a fresh file system's lost+found may be in it). Throws StoreError NOT_EMPTY,
+   * NOT_FOUND.
+   */
+  static async format(directory: string, identity: DiskIdentity): Promise<void> {
+    let names: string[];
+    try {
+      names = await readdir(directory);
+    } catch (error) {
+      throw new StoreError('NOT_FOUND', `${directory} cannot be read: ${messageOf(error)}`, error);
+    }
+    const others = names.filter((name) => name !== 'lost+found');
+    if (others.length > 0) {
+      throw new StoreError(
+        'NOT_EMPTY',
+        `${directory} is not empty (${others[0]}): give an empty directory, or remove what is in it`,
+      );
+    }
+    await mkdir(join(directory, 'objects'), { mode: 0o700 });
+    await syncDirectory(directory);
+    await writeRecord(directory, { format: FORMAT_VERSION, ...identity, opens: 0 });
+  }
+
+  /**
+   * Opens a disk, which no other process may have open. Throws StoreError NOT_FOUND, NOT_A_DISK, NEWER_FORMAT,
+   * OTHER_CLUSTER, OTHER_HOST, OTHER_DISK, READ_ONLY, LOCKED.
+   */
+  static async open(directory: string, expected: Partial<DiskIdentity>, options: DiskOptions = {}): Promise<Disk> {
+    const lock = await lockDirectory(directory, expected);
+    let disk: Disk | null = null;
+    try {
+      disk = new Disk(directory, await openRecord(directory, expected), lock, options);
+      await disk.#start();
+      return disk;
+    } catch (error) {
+      if (disk) await disk.index.close();
+      fs.closeSync(lock);
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const bootId = this.#system.bootId();
+    const known = this.index.bootId !== '';
+    const clean = this.index.clean || !known;
+    const rebooted = known && this.index.bootId !== bootId;
+    await this.#health.start();
+    await this.space.refresh();
+    await this.index.commit(() => {
+      if (rebooted) this.#dropUnsynced();
+      this.index.setBoot(bootId, false);
+    });
+    await this.serials.reserve();
+    this.activity.load((family, layer) => this.layer(family, layer));
+    if (!clean && !rebooted) {
+      this.#inherited = this.#syncInherited();
+      // Flushes report it.
+      this.#inherited.catch(() => {});
+    } else {
+      this.#adoptActive();
+    }
+    if (!clean) {
+      // Leaves are no harm, and an error that matters fails the disk.
+      this.#sweeping = sweep(this, this.#ending.signal).catch(() => {});
+    }
+    this.#health.every(CHECK_INTERVAL_MS, async () => {
+      await this.space.refresh();
+      await this.activity.retireIdle(this.layers.values());
+    });
+  }
+
+  /** Takes out the objects whose copies the power cut may have torn, so that what they hide shows again. */
+  #dropUnsynced(): void {
+    for (const { key, serial } of this.index.unsyncedObjects()) {
+      const { family, index, layer } = key;
+      if (this.index.find(family, index, layer) === OBJECT && this.index.foundSerial === serial) {
+        this.index.remove(family, index, layer);
+      } else {
+        this.index.unmarkUnsynced(family, index, layer);
+      }
+    }
+  }
+
+  async #syncInherited(): Promise<void> {
+    const marks = this.index.unsyncedObjects();
+    try {
+      await this.#system.syncFilesystem(this.directory);
+    } catch (error) {
+      throw this.fail(messageOf(error));
+    }
+    await this.index.commit(() => {
+      for (const { key, serial } of marks) {
+        const { family, index, layer } = key;
+        if (this.index.find(family, index, layer) !== OBJECT || this.index.foundSerial !== serial) continue;
+        const file = this.descriptors.get(serial);
+        if (file) file.unsynced = false;
+        this.index.unmarkUnsynced(family, index, layer);
+      }
+    });
+    this.#adoptActive();
+  }
+
+  /** What an earlier process wrote is on disk as far as it ever will be. */
+  #adoptActive(): void {
+    for (const layer of this.layers.values()) layer.flushCompleted = Math.max(layer.flushCompleted, 0);
+  }
+
+  get number(): number {
+    return this.record.disk;
+  }
+
+  /** Why the disk was taken out, or null. */
+  get failed(): string | null {
+    return this.io.failure?.message ?? null;
+  }
+
+  /** Takes the disk out; answers the error. */
+  fail(reason: string): StoreError {
+    return this.io.fail(reason);
+  }
+
+  /** State of one layer on this disk, made when there is none. */
+  layer(family: number, layer: number): LayerState {
+    let state = this.layers.get(family, layer);
+    if (!state) {
+      state = new LayerState(family, layer);
+      this.layers.set(family, layer, state);
+    }
+    return state;
+  }
+
+  /** Drops the state of a layer whose objects are all gone. */
+  forgetLayer(family: number, layer: number): void {
+    const state = this.layers.get(family, layer);
+    if (state?.unused && this.index.count(family, layer) === 0) this.layers.delete(family, layer);
+  }
+
+  /**
+   * Finds the newest layer that has something at `index`, beginning at position `first` of the view. True where an
+   * object shows, then described by `resolved`; false where the index reads as zeros.
+   */
+  resolve(family: number, layers: readonly LayerView[], index: number, first: number): boolean {
+    let visible = OBJECT_BYTES;
+    for (let position = 0; position < layers.length; position++) {
+      const { layer, limit } = layers[position]!;
+      if (position >= first) {
+        const kind = this.index.find(family, index, layer);
+        if (kind === HOLE) return false;
+        if (kind === OBJECT) {
+          this.resolved.layer = layer;
+          this.resolved.serial = this.index.foundSerial;
+          this.resolved.visible = visible;
+          return true;
+        }
+      }
+      // A layer's limit says how far what lies below it shows; its own data it does not cut.
+      visible = Math.min(visible, limit - index * OBJECT_BYTES);
+      if (visible <= 0) return false;
+    }
+    return false;
+  }
+
+  /**
+   * The open file of an object, held: the caller calls `release`. Null where the index has come to hold another file
+   * meanwhile. Throws EIO where the file of an object that was flushed is missing.
+   */
+  async acquire(pg: number, family: number, index: number, layer: number, serial: number): Promise<OpenFile | null> {
+    let file = this.descriptors.get(serial);
+    while (!file) {
+      let opening = this.#opening.get(serial);
+      if (!opening) {
+        opening = this.#open(pg, family, index, layer, serial).finally(() => this.#opening.delete(serial));
+        this.#opening.set(serial, opening);
+      }
+      if ((await opening) === null) return null;
+      // Asked for again: the cache may have closed it before this caller's turn came.
+      file = this.descriptors.get(serial);
+    }
+    file.users++;
+    return file;
+  }
+
+  async #open(pg: number, family: number, index: number, layer: number, serial: number): Promise<OpenFile | null> {
+    const path = this.path(pg, family, index, serial);
+    let fd: number;
+    let created = false;
+    try {
+      fd = await this.io.open(path, fs.constants.O_RDWR);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      if (this.index.find(family, index, layer) !== OBJECT || this.index.foundSerial !== serial) return null;
+      // A power cut takes files that were never flushed, and what was in them.
+      if (!this.index.isActive(family, index, layer)) throw new StoreError('EIO', `${path} is missing`);
+      await this.#ensureDirectory(pg);
+      fd = await this.io.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT);
+      created = true;
+    }
+    const file = new OpenFile(fd, path, pg, family, index, serial, this.layer(family, layer));
+    file.fresh = created;
+    this.descriptors.add(file);
+    return file;
+  }
+
+  /** A new empty file for an object, held; the index does not have it yet. */
+  async create(pg: number, family: number, index: number, layer: number): Promise<OpenFile> {
+    await this.#ensureDirectory(pg);
+    const serial = await this.serials.next();
+    const path = this.path(pg, family, index, serial);
+    let fd: number;
+    try {
+      fd = await this.io.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC);
+    } catch (error) {
+      throw codeOf(error) === 'ENOENT' ? this.fail(`${path} cannot be made: its directory vanished`) : error;
+    }
+    const file = new OpenFile(fd, path, pg, family, index, serial, this.layer(family, layer));
+    file.fresh = true;
+    file.users = 1;
+    this.descriptors.add(file);
+    return file;
+  }
+
+  release(file: OpenFile): void {
+    file.users--;
+    this.descriptors.settle(file);
+  }
+
+  /** The index does not have the file (any more, as committed): closes it after its last use, and unlinks it. */
+  dispose(pg: number, family: number, index: number, serial: number): void {
+    const file = this.descriptors.get(serial);
+    if (file) this.flusher.forget(file);
+    this.trash.add(this.path(pg, family, index, serial));
+  }
+
+  path(pg: number, family: number, index: number, serial: number): string {
+    return join(this.#groupDirectory(pg), fileName(family, index, serial));
+  }
+
+  #groupDirectory(pg: number): string {
+    return join(this.directory, 'objects', String(pg));
+  }
+
+  /** Makes the names of the group's files durable. */
+  syncGroup(pg: number): Promise<void> {
+    return this.io.syncDirectory(this.#groupDirectory(pg));
+  }
+
+  #ensureDirectory(pg: number): Promise<void> {
+    let made = this.#directories.get(pg);
+    if (!made) {
+      made = this.#makeDirectory(pg);
+      this.#directories.set(pg, made);
+      made.catch(() => this.#directories.delete(pg));
+    }
+    return made;
+  }
+
+  async #makeDirectory(pg: number): Promise<void> {
+    // Synced even where it is found: an earlier process may have made it and not come to sync it.
+    await this.io.makeDirectory(this.#groupDirectory(pg));
+    await this.io.syncDirectory(join(this.directory, 'objects'));
+  }
+
+  /**
+   * Resolves when every write to the layers that was answered before the call is durable. Rejects with DISK_FAILED.
+   */
+  async flush(family: number, layers: readonly LayerView[]): Promise<void> {
+    if (this.io.failure) throw this.io.failure;
+    if (this.#inherited) {
+      await this.#inherited;
+      this.#inherited = null;
+    }
+    const states: LayerState[] = [];
+    for (const { layer } of layers) {
+      const state = this.layers.get(family, layer);
+      if (state) states.push(state);
+    }
+    await this.flusher.flush(states);
+  }
+
+  /** Bytes of the disk and how far it is filled, as of the last second. */
+  spaceReport(): SpaceReport {
+    return this.space.report();
+  }
+
+  /** Flushes everything and closes the disk. The caller has no operation under way. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#ending.abort();
+    await this.#health.stop();
+    await this.#sweeping;
+    try {
+      if (!this.io.failure) await this.#settle();
+    } finally {
+      for (const file of this.descriptors.files()) if (file.users === 0) fs.closeSync(file.fd);
+      // After a commit that failed the environment may wait for ever.
+      await Promise.race([this.index.close(), ...(this.io.failure ? [delay(INDEX_CLOSE_MS)] : [])]);
+      fs.closeSync(this.#lock);
+    }
+  }
+
+  async #settle(): Promise<void> {
+    await this.#inherited;
+    const layers = [...this.layers.values()];
+    await this.flusher.flush(layers);
+    await this.activity.retireAll(layers);
+    await this.trash.drain();
+    await this.index.commit(() => this.index.setBoot(this.#system.bootId(), true));
+    await this.index.durable();
+  }
+}

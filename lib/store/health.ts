@@ -1,0 +1,77 @@
+import fs from 'node:fs';
+import type { FileIo } from './file-io.js';
+import { type DiskRecord, readRecord } from './identity.js';
+import { codeOf, messageOf } from './store-error.js';
+
+/** These mean that the disk is not there; after any other error (too many open files) it is looked at again. */
+const GONE = new Set(['ENOENT', 'ENOTDIR', 'NOT_FOUND', 'NOT_A_DISK', 'NEWER_FORMAT']);
+const ERRORS_MAX = 3;
+
+/** Looks at a disk again and again: still the same directory, still our disk.json, no operation that never ends. */
+export class Health {
+  readonly #directory: string;
+  readonly #record: DiskRecord;
+  readonly #io: FileIo;
+  #device = 0;
+  #inode = 0;
+  #errors = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #checking: Promise<void> | null = null;
+
+  constructor(directory: string, record: DiskRecord, io: FileIo) {
+    this.#directory = directory;
+    this.#record = record;
+    this.#io = io;
+  }
+
+  async start(): Promise<void> {
+    const stats = await this.#stat();
+    this.#device = stats.dev;
+    this.#inode = stats.ino;
+  }
+
+  /** Checks now and then, and calls `also` when all is well. */
+  every(milliseconds: number, also: () => Promise<void>): void {
+    this.#timer = setInterval(() => {
+      if (this.#io.watch.tick()) this.#io.fail('an operation did not end within 10 s');
+      if (this.#checking || this.#io.failure) return;
+      this.#checking = this.#check(also).finally(() => {
+        this.#checking = null;
+      });
+    }, milliseconds);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer);
+    // A disk that hangs is not waited for.
+    if (!this.#io.failure) await this.#checking;
+  }
+
+  async #check(also: () => Promise<void>): Promise<void> {
+    const ticket = this.#io.watch.begin();
+    try {
+      const stats = await this.#stat();
+      if (stats.dev !== this.#device || stats.ino !== this.#inode) {
+        this.#io.fail(`${this.#directory} is another directory than before`);
+        return;
+      }
+      const record = await readRecord(this.#directory);
+      const { cluster, host, disk, opens } = this.#record;
+      if (record.cluster !== cluster || record.host !== host || record.disk !== disk || record.opens !== opens) {
+        this.#io.fail(`${this.#directory}/disk.json is another disk's`);
+        return;
+      }
+      await also();
+      this.#errors = 0;
+    } catch (error) {
+      if (GONE.has(codeOf(error)) || ++this.#errors >= ERRORS_MAX) this.#io.fail(messageOf(error));
+    } finally {
+      this.#io.watch.end(ticket);
+    }
+  }
+
+  #stat(): Promise<fs.Stats> {
+    return this.#io.call<fs.Stats>((done) => fs.stat(this.#directory, done));
+  }
+}

@@ -1,0 +1,116 @@
+import { open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { FIELD_MAX, FORMAT_VERSION } from './constants.js';
+import { codeOf, messageOf, StoreError } from './store-error.js';
+
+/** Whose disk it is. */
+export interface DiskIdentity {
+  cluster: string;
+  host: string;
+  /** The disk's number, unique in the cluster and never used again. */
+  disk: number;
+}
+
+const RECORD = z.object({
+  format: z.number().int().min(1),
+  cluster: z.string().min(1),
+  host: z.string().min(1),
+  disk: z.number().int().min(0).max(FIELD_MAX),
+  /** Raised by each open: a disk that shows a lower one than it showed before is an old image of itself. */
+  opens: z.number().int().min(0),
+});
+
+export type DiskRecord = z.infer<typeof RECORD>;
+
+const NAME = 'disk.json';
+
+/** Reads disk.json. Throws StoreError NOT_FOUND, NOT_A_DISK, NEWER_FORMAT. */
+export async function readRecord(directory: string): Promise<DiskRecord> {
+  let text: string;
+  try {
+    text = await readFile(join(directory, NAME), 'utf8');
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw await absent(directory);
+    throw new StoreError('EIO', `${directory}: ${NAME} cannot be read: ${messageOf(error)}`, error);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new StoreError('NOT_A_DISK', `${directory}: ${NAME} is damaged: ${messageOf(error)}`, error);
+  }
+  const format = (json as { format?: unknown } | null)?.format;
+  if (typeof format === 'number' && format > FORMAT_VERSION) {
+    throw new StoreError(
+      'NEWER_FORMAT',
+      `${directory} has format ${format}, this version knows ${FORMAT_VERSION}: upgrade sheepdog on this host`,
+    );
+  }
+  const record = RECORD.safeParse(json);
+  if (!record.success) {
+    const issue = record.error.issues[0];
+    throw new StoreError('NOT_A_DISK', `${directory}: ${NAME} is damaged: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  return record.data;
+}
+
+async function absent(directory: string): Promise<StoreError> {
+  try {
+    const handle = await open(directory, 'r');
+    await handle.close();
+  } catch {
+    return new StoreError('NOT_FOUND', `${directory} does not exist: create it, or mount the disk there`);
+  }
+  return new StoreError(
+    'NOT_A_DISK',
+    `${directory} has no ${NAME}: mount the disk there, or add the directory as a new disk`,
+  );
+}
+
+/** Throws StoreError OTHER_CLUSTER, OTHER_HOST or OTHER_DISK where the record is not what was expected. */
+export function checkIdentity(directory: string, record: DiskRecord, expected: Partial<DiskIdentity>): void {
+  if (expected.cluster !== undefined && record.cluster !== expected.cluster) {
+    throw new StoreError(
+      'OTHER_CLUSTER',
+      `${directory} belongs to cluster ${record.cluster}, not ${expected.cluster}: give another directory, or empty it`,
+    );
+  }
+  if (expected.host !== undefined && record.host !== expected.host) {
+    throw new StoreError(
+      'OTHER_HOST',
+      `${directory} belongs to host ${record.host}, not ${expected.host}: give it back, or empty it to add it here`,
+    );
+  }
+  if (expected.disk !== undefined && record.disk !== expected.disk) {
+    throw new StoreError(
+      'OTHER_DISK',
+      `${directory} holds disk ${record.disk}, not ${expected.disk}: check which disk is mounted where`,
+    );
+  }
+}
+
+/** Replaces disk.json, durably. */
+export async function writeRecord(directory: string, record: DiskRecord): Promise<void> {
+  const path = join(directory, NAME);
+  const temporary = `${path}.new`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(`${JSON.stringify(record, null, 2)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, path);
+  await syncDirectory(directory);
+}
+
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

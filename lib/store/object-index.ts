@@ -1,0 +1,297 @@
+import { join } from 'node:path';
+import { type Database, open as openEnvironment, type RootDatabase } from 'lmdb';
+import { FIELD_MAX } from './constants.js';
+import {
+  checkEntry,
+  decodeEntry,
+  decodeKey,
+  decodeLayerKey,
+  decodeNumber,
+  type Entry,
+  encodeEntry,
+  encodeKey,
+  encodeLayerKey,
+  encodeNumber,
+  KEY_BYTES,
+  type Key,
+  NO_END,
+  NOTHING,
+  OBJECT,
+  readEnd,
+  writeKey,
+} from './entry.js';
+import { PairTable } from './pair-table.js';
+
+export interface IndexedObject extends Key, Entry {}
+
+const BINARY = { keyEncoding: 'binary', encoding: 'binary' } as const;
+const BOOT_KEY = Buffer.from('boot');
+const CLEAN_KEY = Buffer.from('clean');
+const SERIAL_KEY = Buffer.from('serial');
+const DONE = Promise.resolve();
+
+/**
+ * The disk's index: which objects it has and in which file each is, which of them are active, and which are marked
+ * unsynced. Lookups are synchronous.
+ *
+ * A commit is seen by every lookup once its promise resolves, and survives the process from then on; `durable` makes it
+ * survive a power cut. The environment compares the kernel's boot id itself and goes back to the last durable commit
+ * after a reboot. One that fails is not tried again: `onFailure` is called and the disk is lost.
+ */
+export class ObjectIndex {
+  readonly #environment: RootDatabase<Buffer, Buffer>;
+  readonly #objects: Database<Buffer, Buffer>;
+  readonly #active: Database<Buffer, Buffer>;
+  readonly #unsynced: Database<Buffer, Buffer>;
+  readonly #usage: Database<Buffer, Buffer>;
+  readonly #state: Database<Buffer, Buffer>;
+  readonly #counts = new PairTable<number>();
+  readonly #key = Buffer.allocUnsafe(KEY_BYTES);
+  readonly #onFailure: (error: unknown) => void;
+  readonly #failed: Promise<never>;
+  #reject: (error: unknown) => void = () => {};
+  #commits = 0;
+  #commitsDurable = 0;
+
+  /** Serial of the last object that `find` found. */
+  foundSerial = 0;
+  /** Epoch of the last entry that `find` found. */
+  foundModified = 0;
+  /** End of the last object that `find` found, NO_END where its file tells. */
+  foundEnd = NO_END;
+
+  constructor(directory: string, onFailure: (error: unknown) => void) {
+    this.#environment = openEnvironment<Buffer, Buffer>({ path: join(directory, 'index'), maxDbs: 16, ...BINARY });
+    this.#objects = this.#environment.openDB('objects', BINARY);
+    this.#active = this.#environment.openDB('active', BINARY);
+    this.#unsynced = this.#environment.openDB('unsynced', BINARY);
+    this.#usage = this.#environment.openDB('usage', BINARY);
+    this.#state = this.#environment.openDB('state', BINARY);
+    this.#onFailure = onFailure;
+    this.#failed = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    // Whoever waits in `durable` sees the rejection; nobody may be waiting.
+    this.#failed.catch(() => {});
+    for (const { key, value } of this.#usage.getRange()) {
+      const { family, layer } = decodeLayerKey(key);
+      this.#counts.set(family, layer, decodeNumber(value));
+    }
+  }
+
+  /**
+   * NOTHING, OBJECT or HOLE; the `found` fields then hold the rest of the entry until the next call.
+   * Answers so, and not with an object, because every read and write comes here.
+   */
+  find(family: number, index: number, layer: number): number {
+    const bytes = this.#objects.getBinaryFast(writeKey(this.#key, family, index, layer));
+    if (bytes === undefined) return NOTHING;
+    const kind = checkEntry(bytes);
+    this.foundSerial = bytes.readUIntBE(1, 6);
+    this.foundModified = bytes.readUIntBE(7, 6);
+    this.foundEnd = readEnd(bytes);
+    return kind;
+  }
+
+  /**
+   * Entries of the family in the order of the image, at most `limit`: from (`from`, `layer`) on, this one included, to
+   * index `to`, that one not.
+   */
+  scan(family: number, from: number, to: number, limit: number, layer = 0): IndexedObject[] {
+    if (from >= to) return [];
+    const range = this.#objects.getRange({ start: encodeKey(family, from, layer), end: endKey(family, to), limit });
+    return Array.from(range, ({ key, value }) => ({ ...decodeKey(key), ...decodeEntry(value) }));
+  }
+
+  /** As `scan`, downwards from (`to`, `layer`), this one not included. */
+  scanReverse(family: number, to: number, limit: number, layer = 0): IndexedObject[] {
+    const range = this.#objects.getRange({
+      start: to > FIELD_MAX ? endKey(family, to) : encodeKey(family, to, layer),
+      exclusiveStart: true,
+      end: encodeKey(family, 0, 0),
+      inclusiveEnd: true,
+      reverse: true,
+      limit,
+    });
+    return Array.from(range, ({ key, value }) => ({ ...decodeKey(key), ...decodeEntry(value) }));
+  }
+
+  /** Whether any layer of the family has an entry at `index`. */
+  has(family: number, index: number): boolean {
+    for (const _ of this.#objects.getKeys({
+      start: encodeKey(family, index, 0),
+      end: endKey(family, index + 1),
+      limit: 1,
+    })) {
+      return true;
+    }
+    return false;
+  }
+
+  /** The lowest index of the family that is `from` or above and has an entry, or null. */
+  nextIndex(family: number, from: number): number | null {
+    if (from > FIELD_MAX) return null;
+    const range = { start: encodeKey(family, from, 0), end: endKey(family, FIELD_MAX + 1), limit: 1 };
+    for (const key of this.#objects.getKeys(range)) return decodeKey(key).index;
+    return null;
+  }
+
+  /** The lowest family that is `from` or above, or null. */
+  nextFamily(from: number): number | null {
+    if (from > FIELD_MAX) return null;
+    for (const key of this.#objects.getKeys({ start: encodeKey(from, 0, 0), limit: 1 })) return decodeKey(key).family;
+    return null;
+  }
+
+  /** Objects, holes not counted, of a layer on this disk. */
+  count(family: number, layer: number): number {
+    return this.#counts.get(family, layer) ?? 0;
+  }
+
+  /** Every active object. */
+  *activeObjects(): Generator<Key> {
+    for (const key of this.#active.getKeys()) yield decodeKey(key);
+  }
+
+  /** Every object marked unsynced, with the serial of the file that the mark is for. */
+  unsyncedObjects(): { key: Key; serial: number }[] {
+    return Array.from(this.#unsynced.getRange(), ({ key, value }) => ({
+      key: decodeKey(key),
+      serial: decodeNumber(value),
+    }));
+  }
+
+  isActive(family: number, index: number, layer: number): boolean {
+    return this.#active.getBinaryFast(writeKey(this.#key, family, index, layer)) !== undefined;
+  }
+
+  isUnsynced(family: number, index: number, layer: number): boolean {
+    return this.#unsynced.getBinaryFast(writeKey(this.#key, family, index, layer)) !== undefined;
+  }
+
+  /**
+   * Carries out what `change` puts and removes, all or nothing. Resolves when it is seen and survives the process.
+   */
+  async commit(change: () => void): Promise<void> {
+    try {
+      const committed = this.#environment.batch(change);
+      this.#commits++;
+      await committed;
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** Resolves when all commits made so far survive a power cut. */
+  durable(): Promise<void> {
+    return this.#commitsDurable === this.#commits ? DONE : this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const commits = this.#commits;
+    try {
+      // The environment's own promise stays pending for ever after a commit that failed.
+      await Promise.race([this.#environment.flushed, this.#failed]);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    if (commits > this.#commitsDurable) this.#commitsDurable = commits;
+  }
+
+  #fail(error: unknown): unknown {
+    // What went wrong comes in a promise of its own, which would otherwise end the process.
+    const detail = (error as { commitError?: Promise<unknown> }).commitError;
+    detail?.catch(() => {});
+    this.#reject(error);
+    this.#onFailure(error);
+    return error;
+  }
+
+  /** Within `commit`. */
+  put(family: number, index: number, layer: number, entry: Entry): void {
+    const before = this.find(family, index, layer) === OBJECT ? 1 : 0;
+    this.#addCount(family, layer, (entry.kind === OBJECT ? 1 : 0) - before);
+    void this.#objects.put(writeKey(this.#key, family, index, layer), encodeEntry(entry));
+  }
+
+  /** Within `commit`. Takes the entry's activity record and its mark with it. */
+  remove(family: number, index: number, layer: number): void {
+    const before = this.find(family, index, layer);
+    if (before === NOTHING) return;
+    if (before === OBJECT) this.#addCount(family, layer, -1);
+    const key = writeKey(this.#key, family, index, layer);
+    void this.#objects.remove(key);
+    void this.#active.remove(key);
+    void this.#unsynced.remove(key);
+  }
+
+  /** Within `commit`. */
+  putActive(family: number, index: number, layer: number, modified: number): void {
+    void this.#active.put(writeKey(this.#key, family, index, layer), encodeNumber(modified));
+  }
+
+  /** Within `commit`. */
+  removeActive(family: number, index: number, layer: number): void {
+    void this.#active.remove(writeKey(this.#key, family, index, layer));
+  }
+
+  /** Within `commit`. The entry is dropped after a reboot while its file `serial` is marked so. */
+  markUnsynced(family: number, index: number, layer: number, serial: number): void {
+    void this.#unsynced.put(writeKey(this.#key, family, index, layer), encodeNumber(serial));
+  }
+
+  /** Within `commit`. */
+  unmarkUnsynced(family: number, index: number, layer: number): void {
+    void this.#unsynced.remove(writeKey(this.#key, family, index, layer));
+  }
+
+  #addCount(family: number, layer: number, difference: number): void {
+    if (difference === 0) return;
+    const count = this.count(family, layer) + difference;
+    if (count < 0) throw new Error(`layer ${family}/${layer} would hold ${count} objects`);
+    if (count === 0) {
+      this.#counts.delete(family, layer);
+      void this.#usage.remove(encodeLayerKey(family, layer));
+    } else {
+      this.#counts.set(family, layer, count);
+      void this.#usage.put(encodeLayerKey(family, layer), encodeNumber(count));
+    }
+  }
+
+  /** Boot id that the disk was last open under; empty for a new disk. */
+  get bootId(): string {
+    return this.#state.get(BOOT_KEY)?.toString() ?? '';
+  }
+
+  /** Whether it was closed in order. */
+  get clean(): boolean {
+    return this.#state.get(CLEAN_KEY)?.[0] === 1;
+  }
+
+  /** The first serial that was never reserved. */
+  get serial(): number {
+    const bytes = this.#state.get(SERIAL_KEY);
+    return bytes ? decodeNumber(bytes) : 1;
+  }
+
+  /** Within `commit`. */
+  setBoot(bootId: string, clean: boolean): void {
+    void this.#state.put(BOOT_KEY, Buffer.from(bootId));
+    void this.#state.put(CLEAN_KEY, Buffer.from([clean ? 1 : 0]));
+  }
+
+  /** Within `commit`. */
+  setSerial(serial: number): void {
+    void this.#state.put(SERIAL_KEY, encodeNumber(serial));
+  }
+
+  close(): Promise<void> {
+    return this.#environment.close();
+  }
+}
+
+/** The first key behind the family's indexes below `to`. */
+function endKey(family: number, to: number): Buffer {
+  if (to <= FIELD_MAX) return encodeKey(family, to, 0);
+  return family < FIELD_MAX ? encodeKey(family + 1, 0, 0) : Buffer.alloc(KEY_BYTES + 1, 0xff);
+}

@@ -1,0 +1,360 @@
+import { OBJECT_BYTES } from './constants.js';
+import type { Disk, LayerView } from './disk.js';
+import { HOLE, NO_END, OBJECT } from './entry.js';
+import { copyContent, fillObject, isWhole } from './file-content.js';
+import type { ActiveObject } from './layer-state.js';
+import type { OpenFile } from './open-file.js';
+import { StoreError } from './store-error.js';
+
+/** An index of an image, and the placement group that it is in. */
+export interface Place {
+  pg: number;
+  family: number;
+  index: number;
+}
+
+/** What is let go when an operation ends. */
+export interface Releasable {
+  release(): void;
+}
+
+/**
+ * Writes where nothing but the file changes: the layer has the object, it is open and active, and space is no question.
+ * Null where that is not so; nothing has been done then. Releases `lock` when the write ends, well or not.
+ */
+export function tryWrite(
+  disk: Disk,
+  family: number,
+  index: number,
+  layer: number,
+  offset: number,
+  source: Buffer,
+  lock: Releasable,
+): Promise<void> | null {
+  if (disk.index.find(family, index, layer) !== OBJECT) return null;
+  const file = disk.descriptors.get(disk.index.foundSerial);
+  if (file === undefined) return null;
+  const active = file.active;
+  if (active === null || active.retired) return null;
+  if (disk.index.foundEnd !== NO_END && offset + source.length > disk.index.foundEnd) return null;
+  if (!file.dirty && disk.flusher.full) return null;
+  if (!file.whole) {
+    if (disk.space.state !== 'ok') return null;
+    disk.space.charge(source.length);
+  }
+  return writeFile(disk, file, active, offset, source, lock);
+}
+
+function writeFile(
+  disk: Disk,
+  file: OpenFile,
+  active: ActiveObject,
+  offset: number,
+  source: Buffer,
+  lock: Releasable | null,
+): Promise<void> {
+  file.users++;
+  active.outstanding++;
+  active.touched = file.layer.flushesBegun;
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      disk.activity.drop(file.layer, active);
+      disk.flusher.mark(file);
+      disk.release(file);
+      lock?.release();
+    };
+    disk.io.writeThen(
+      file.fd,
+      source,
+      0,
+      source.length,
+      offset,
+      () => {
+        end();
+        resolve();
+      },
+      (error) => {
+        end();
+        reject(error);
+      },
+    );
+  });
+}
+
+/**
+ * Writes, whatever it takes: opens the file, records the object as active, or makes it, with what shows from below. The
+ * caller holds the index alone. Throws ENOSPC before anything is changed that a reader could see, EIO, DISK_FAILED.
+ */
+export async function writeObject(
+  disk: Disk,
+  place: Place,
+  layers: readonly LayerView[],
+  offset: number,
+  source: Buffer,
+  epoch: number,
+): Promise<void> {
+  if (disk.io.failure) throw disk.io.failure;
+  const file = await acquireTop(disk, place, layers);
+  if (!file) {
+    await createObject(disk, place, layers, { offset, source }, false, epoch);
+    return;
+  }
+  try {
+    await prepareSpace(disk, file);
+    await disk.flusher.room();
+    const active = await activate(disk, file, epoch);
+    try {
+      await writeFile(disk, file, active, offset, source, null);
+      await raiseEnd(disk, file, offset + source.length);
+    } finally {
+      disk.activity.drop(file.layer, active);
+    }
+  } finally {
+    disk.release(file);
+  }
+}
+
+/** Gives the object all its blocks, so that writes to it cannot fail for want of space. As `writeObject`. */
+export async function allocateObject(
+  disk: Disk,
+  place: Place,
+  layers: readonly LayerView[],
+  epoch: number,
+): Promise<void> {
+  if (disk.io.failure) throw disk.io.failure;
+  const file = await acquireTop(disk, place, layers);
+  if (!file) {
+    await createObject(disk, place, layers, null, true, epoch);
+    return;
+  }
+  try {
+    if (await isWhole(disk, file)) return;
+    const active = await activate(disk, file, epoch);
+    try {
+      const { release } = await reserve(disk);
+      try {
+        await fillUp(disk, file);
+      } finally {
+        release();
+        disk.flusher.mark(file);
+      }
+    } finally {
+      disk.activity.drop(file.layer, active);
+    }
+  } finally {
+    disk.release(file);
+  }
+}
+
+/** The open file of the view's top layer, held, or null where it has no object at the index. */
+export async function acquireTop(disk: Disk, place: Place, layers: readonly LayerView[]): Promise<OpenFile | null> {
+  const top = layers[0]!.layer;
+  if (disk.index.find(place.family, place.index, top) !== OBJECT) return null;
+  const file = await disk.acquire(place.pg, place.family, place.index, top, disk.index.foundSerial);
+  if (!file) throw new Error('an index changed under its lock');
+  if (file.layer.layer !== top) {
+    // Opened by a reader that had looked before a merge gave the file to this layer.
+    file.active = null;
+    disk.flusher.move(file, disk.layer(place.family, top));
+  }
+  return file;
+}
+
+/** Makes sure that the object is recorded as active, before its first write. The record is held: to be dropped. */
+export async function activate(disk: Disk, file: OpenFile, epoch: number): Promise<ActiveObject> {
+  const { layer, index } = file;
+  const held = disk.activity.hold(layer, index);
+  if (held) {
+    file.active = held;
+    return held;
+  }
+  await disk.activity.room(layer);
+  disk.index.find(layer.family, index, layer.layer);
+  const { foundModified: modified, foundEnd: end } = disk.index;
+  const { serial } = file;
+  let active: ActiveObject | null = null;
+  await disk.index.commit(() => {
+    active = disk.activity.record(layer, index, epoch);
+    if (modified !== epoch) {
+      disk.index.put(layer.family, index, layer.layer, { kind: OBJECT, serial, modified: epoch, end });
+    }
+  });
+  if (disk.durableActivity) await disk.index.durable();
+  file.active = active;
+  return active!;
+}
+
+/** Fills the file up, after its end was noted where its length will not tell it any more. */
+async function fillUp(disk: Disk, file: OpenFile): Promise<void> {
+  const { family, layer } = file.layer;
+  disk.index.find(family, file.index, layer);
+  const { foundSerial: serial, foundModified: modified, foundEnd } = disk.index;
+  const { size } = await disk.io.stat(file.fd);
+  if (foundEnd === NO_END && size < OBJECT_BYTES) {
+    await disk.index.commit(() =>
+      disk.index.put(family, file.index, layer, { kind: OBJECT, serial, modified, end: size }),
+    );
+  }
+  await fillObject(disk, file);
+}
+
+/** Notes that a file whose length does not tell it was written up to `end`. */
+async function raiseEnd(disk: Disk, file: OpenFile, end: number): Promise<void> {
+  const { family, layer } = file.layer;
+  disk.index.find(family, file.index, layer);
+  const { foundSerial: serial, foundModified: modified, foundEnd } = disk.index;
+  if (foundEnd === NO_END || foundEnd >= end) return;
+  await disk.index.commit(() => disk.index.put(family, file.index, layer, { kind: OBJECT, serial, modified, end }));
+}
+
+/** What a write to a file that may lack blocks needs where space runs short. Throws ENOSPC. */
+async function prepareSpace(disk: Disk, file: OpenFile): Promise<void> {
+  if (disk.space.state === 'ok' || (await isWhole(disk, file))) return;
+  const { low, release } = await reserve(disk);
+  try {
+    if (low) await fillUp(disk, file);
+  } finally {
+    release();
+    disk.flusher.mark(file);
+  }
+}
+
+/**
+ * Keeps the space of one object back for the caller, until `release`; `low` says that the object is to be given all its
+ * blocks. Throws ENOSPC where there is nothing left but the reserve.
+ */
+async function reserve(disk: Disk): Promise<{ low: boolean; release: () => void }> {
+  const state = await disk.space.current();
+  if (state === 'full') {
+    throw new StoreError('ENOSPC', `${disk.directory} is full: add a disk, or delete images or snapshots`);
+  }
+  return { low: state === 'low', release: disk.space.promise(OBJECT_BYTES) };
+}
+
+/**
+ * Makes the object in the view's top layer, with what shows there from below, and then `write`. The index has it when
+ * all of that is in the file.
+ */
+export async function createObject(
+  disk: Disk,
+  place: Place,
+  layers: readonly LayerView[],
+  write: { offset: number; source: Buffer } | null,
+  fill: boolean,
+  epoch: number,
+): Promise<void> {
+  const { low, release } = await reserve(disk);
+  try {
+    await disk.flusher.room();
+    await disk.activity.room(disk.layer(place.family, layers[0]!.layer));
+    const below = await acquireBelow(disk, place, layers);
+    try {
+      const file = await newFile(disk, place, layers[0]!.layer, below, write);
+      try {
+        if (write) await disk.io.write(file.fd, write.source, 0, write.source.length, write.offset);
+        let end = NO_END;
+        if (fill || low) {
+          end = (await disk.io.stat(file.fd)).size;
+          await fillObject(disk, file);
+        }
+        await commitObject(disk, file, end, below !== null, epoch);
+        disk.release(file);
+      } catch (error) {
+        abandon(disk, file);
+        throw error;
+      }
+    } finally {
+      if (below) disk.release(below.file);
+    }
+  } finally {
+    release();
+  }
+}
+
+/** A file, held, with what shows from below, unless `write` covers that. */
+async function newFile(
+  disk: Disk,
+  place: Place,
+  layer: number,
+  below: Below | null,
+  write: { offset: number; source: Buffer } | null,
+): Promise<OpenFile> {
+  const covered = write?.offset === 0 && write.source.length >= (below?.length ?? 0);
+  const copied = below && !covered;
+  const clone = copied && disk.clones ? await cloneFile(disk, place, layer, below) : null;
+  if (clone) return clone;
+  const file = await disk.create(place.pg, place.family, place.index, layer);
+  try {
+    if (copied) await copyContent({ disk, file: below.file }, { disk, file }, below.length);
+  } catch (error) {
+    abandon(disk, file);
+    throw error;
+  }
+  return file;
+}
+
+/** A file, held, that shares the blocks of what lies below; null where the file system has no such thing. */
+async function cloneFile(disk: Disk, place: Place, layer: number, below: Below): Promise<OpenFile | null> {
+  const file = await disk.create(place.pg, place.family, place.index, layer);
+  try {
+    if (await disk.io.clone(below.file.path, file.path)) {
+      await disk.io.truncate(file.fd, below.length);
+      return file;
+    }
+  } catch (error) {
+    abandon(disk, file);
+    throw error;
+  }
+  // The refused clone has unlinked the file.
+  disk.clones = false;
+  abandon(disk, file);
+  return null;
+}
+
+function abandon(disk: Disk, file: OpenFile): void {
+  disk.release(file);
+  disk.dispose(file.pg, file.family, file.index, file.serial);
+}
+
+async function commitObject(disk: Disk, file: OpenFile, end: number, copied: boolean, epoch: number): Promise<void> {
+  const { index } = file;
+  const { family, layer } = file.layer;
+  let active: ActiveObject | null = null;
+  file.unsynced = copied;
+  await disk.index.commit(() => {
+    disk.index.put(family, index, layer, { kind: OBJECT, serial: file.serial, modified: epoch, end });
+    active = disk.activity.record(file.layer, index, epoch);
+    // A copy that a power cut tears must not hide what it was made from.
+    if (copied) disk.index.markUnsynced(family, index, layer, file.serial);
+  });
+  if (disk.durableActivity) await disk.index.durable();
+  file.active = active;
+  disk.flusher.mark(file);
+  disk.activity.drop(file.layer, active!);
+}
+
+interface Below {
+  file: OpenFile;
+  /** Bytes that show of it. */
+  length: number;
+}
+
+/** What shows at the index from below the top layer, its file held; null where that is nothing but zeros. */
+export async function acquireBelow(disk: Disk, place: Place, layers: readonly LayerView[]): Promise<Below | null> {
+  const { pg, family, index } = place;
+  if (disk.index.find(family, index, layers[0]!.layer) === HOLE) return null;
+  if (!disk.resolve(family, layers, index, 1)) return null;
+  const { layer, serial, visible } = disk.resolved;
+  const end = disk.index.foundEnd;
+  const file = await disk.acquire(pg, family, index, layer, serial);
+  if (!file) throw new Error('an index changed under its lock');
+  try {
+    const length = end === NO_END ? (await disk.io.stat(file.fd)).size : end;
+    if (length > 0) return { file, length: Math.min(length, visible) };
+  } catch (error) {
+    disk.release(file);
+    throw error;
+  }
+  disk.release(file);
+  return null;
+}

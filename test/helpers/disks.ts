@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process';
+import type { Assertions } from 'brittle';
+import { LocalObjects, type LocalObjectsOptions } from '../../lib/replication/local-objects.js';
+import type { Chain, ChainLayer } from '../../lib/replication/object-io.js';
+import { Disk, type DiskOptions } from '../../lib/store/index.js';
+import { temporaryDirectory, trackMount, unmount } from './cleanup.js';
+
+export const IDENTITY = { cluster: 'test-cluster', host: 'test-host' };
+export const GROUPS = 16;
+
+/** A small file system of its own, that can be filled up. */
+export async function smallFilesystem(t: Assertions, megabytes: number): Promise<string> {
+  const path = await temporaryDirectory(t);
+  trackMount(path);
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'sheep-test', path]);
+  if (mounted.status !== 0) throw new Error(`mount: ${mounted.stderr}`);
+  t.teardown(() => unmount(path), { order: 500, force: true });
+  return path;
+}
+
+/** A new disk, open. */
+export async function newDisk(t: Assertions, options: DiskOptions = {}, number = 1, path?: string): Promise<Disk> {
+  const directory = path ?? (await temporaryDirectory(t));
+  await Disk.format(directory, { ...IDENTITY, disk: number });
+  return openDisk(t, directory, options);
+}
+
+export async function openDisk(t: Assertions, directory: string, options: DiskOptions = {}): Promise<Disk> {
+  const disk = await Disk.open(directory, IDENTITY, options);
+  t.teardown(() => disk.close(), { order: 10, force: true });
+  return disk;
+}
+
+export function groupOf(family: number, index: number): number {
+  return (family * 7 + index) % GROUPS;
+}
+
+/** Object I/O where every group is on the first disk, unless said otherwise. */
+export function openObjects(disks: Disk[], options: Partial<LocalObjectsOptions> = {}): Promise<LocalObjects> {
+  const first = disks[0]!.number;
+  return LocalObjects.open({
+    disks,
+    groupCount: GROUPS,
+    groupOf,
+    groups: () => ({ disk: first, target: null }),
+    epoch: () => 1,
+    ...options,
+  });
+}
+
+/** A view of layers, newest first; those without a limit show all that lies below them. */
+export function chainOf(family: number, ...layers: (number | ChainLayer)[]): Chain {
+  return {
+    family,
+    layers: layers.map((layer) => (typeof layer === 'number' ? { layer, limit: Number.MAX_SAFE_INTEGER } : layer)),
+  };
+}
+
+/** Reads into a buffer that held something else before. */
+export async function readAt(
+  objects: LocalObjects,
+  chain: Chain,
+  index: number,
+  offset: number,
+  length: number,
+): Promise<Buffer> {
+  const target = Buffer.alloc(length, 0xee);
+  await objects.read(chain, index, offset, target);
+  return target;
+}
