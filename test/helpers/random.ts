@@ -1,39 +1,29 @@
-import { createHash, randomFillSync } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+/** Random numbers that a seed determines (mulberry32). */
+export class Random {
+  #state: number;
 
-const CHUNK_BYTES = 1024 * 1024;
-
-/** Writes `bytes` of random data into a file at an offset; the file is made when it is missing. */
-export async function writeRandom(path: string, bytes: number, offset = 0): Promise<void> {
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  const handle = await open(path, existsSync(path) ? 'r+' : 'w');
-  try {
-    for (let done = 0; done < bytes; done += chunk.length) {
-      randomFillSync(chunk);
-      await handle.write(chunk, 0, Math.min(chunk.length, bytes - done), offset + done);
-    }
-  } finally {
-    await handle.close();
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
   }
-}
 
-/** SHA-256 of a part of a file (of all by default), as hexadecimal digits. */
-export async function checksum(path: string, start = 0, bytes = Number.POSITIVE_INFINITY): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { start, end: start + bytes - 1, highWaterMark: CHUNK_BYTES }), hash);
-  return hash.digest('hex');
-}
+  /** From 0 (inclusive) to 1 (exclusive). */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  }
 
-/** A generator of numbers from 0 to 1, the same for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
+  /** A whole number from 0 (inclusive) to `bound` (exclusive). */
+  below(bound: number): number {
+    return Math.floor(this.next() * bound);
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  fill(target: Uint8Array): void {
+    for (let index = 0; index < target.length; index++) target[index] = this.below(256);
+  }
 }

@@ -88,6 +88,20 @@ def call_lseek(fd, offset, whence):
     return os.lseek(fd, offset, whence)
 
 
+def call_extents(fd, offset):
+    """The ranges from the offset on that SEEK_DATA and SEEK_HOLE say are data, as pairs of start and end."""
+    found = []
+    while True:
+        try:
+            start = os.lseek(fd, offset, os.SEEK_DATA)
+            offset = os.lseek(fd, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return found
+            raise
+        found.append([start, offset])
+
+
 def call_copy_file_range(source, sourceOffset, target, targetOffset, length):
     return os.copy_file_range(source, target, length, sourceOffset, targetOffset)
 

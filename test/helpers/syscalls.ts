@@ -63,6 +63,8 @@ export interface Calls {
   direct_pwrite: { arguments: { fd: number; data: string; offset: number }; value: number };
   fallocate: { arguments: { fd: number; mode: number; offset: number; length: number }; value: null };
   lseek: { arguments: { fd: number; offset: number; whence: number }; value: number };
+  /** The ranges of data from the offset on, as pairs of start and end. */
+  extents: { arguments: { fd: number; offset: number }; value: [start: number, end: number][] };
   copy_file_range: {
     arguments: { source: number; sourceOffset: number; target: number; targetOffset: number; length: number };
     value: number;

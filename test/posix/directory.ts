@@ -41,10 +41,11 @@ export const directoryChecks: Checks = {
       step++;
     }
     t.is(stable.filter((name) => seen.get(name) === 1).length, ENTRIES, 'each stable entry once');
-    t.alike(
-      [...seen].filter(([, count]) => count > 1),
-      [],
-      'nothing twice',
+    // One that goes and comes again is another file of that name, which may be seen again, but never more often.
+    const most = Math.ceil(step / volatile.length / 2);
+    t.ok(
+      volatile.every((name) => (seen.get(name) ?? 0) <= most),
+      'a volatile one no more often than it was made',
     );
   },
 
