@@ -61,7 +61,10 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
  */
 export function sendError(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const value = errorBody(error);
-  if (request.complete || request.destroyed) return sendJson(response, STATUS_CODES[value.code], value);
+  if (request.complete || request.destroyed) {
+    sendJson(response, STATUS_CODES[value.code], value);
+    return;
+  }
   const body = jsonOf(value);
   writeJsonHead(response, STATUS_CODES[value.code], body);
   // All of the answer, to be seen at once; only its end waits.

@@ -125,11 +125,10 @@ export class Metrics {
       labelNames,
       registers: [this.registry],
       collect: () => {
-        // With no label there is a value 0 from the start, which would be a lie where there is no sample.
-        gauge.remove();
         gauge.reset();
         const all = samples();
-        if (all.length === 0) gauge.remove();
+        // Without labels there is a 0 from the start, which would be a lie where there is no sample.
+        if (all.length === 0 && labelNames.length === 0) gauge.remove();
         for (const { labels, value } of all) gauge.set(labels, value);
       },
     });

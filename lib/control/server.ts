@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Administration, AdministrationError } from './administration.js';
 import { sendError } from './http.js';
 import type { Metrics } from './metrics.js';
@@ -9,6 +10,8 @@ const CONNECTIONS_MAX = 64;
 const HEADERS_DEADLINE_MS = 10_000;
 /** At the end, for answers under way. */
 const CLOSE_GRACE_MS = 2000;
+/** And then for what has to be undone. */
+const UNDO_GRACE_MS = 10_000;
 
 export interface ControlServerOptions {
   /** Path of the socket. */
@@ -60,7 +63,8 @@ export class ControlServer {
     await closed;
     clearTimeout(timer);
     // What a broken connection left to be undone is undone before the daemon takes its store away.
-    await Promise.all(this.answering);
+    // A disk that hangs may keep that from ever coming to its end.
+    await Promise.race([Promise.all(this.answering), sleep(UNDO_GRACE_MS, undefined, { ref: false })]);
   }
 
   /** Never throws. */

@@ -31,6 +31,8 @@ export class MemoryAdministration implements Administration {
   readonly works: Works;
   /** How often an import was given up. */
   aborted = 0;
+  /** How often somebody began to watch long work. */
+  watched = 0;
   /** What long work, exports and imports wait for before each step. */
   pace: () => Promise<void> = async () => {};
   /** What the end of the daemon is. */
@@ -177,6 +179,7 @@ export class MemoryAdministration implements Administration {
   }
 
   followWork(id: string, signal: AbortSignal): AsyncIterable<WorkStatus> {
+    this.watched++;
     return this.works.follow(id, signal);
   }
 
