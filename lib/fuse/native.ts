@@ -10,6 +10,9 @@ export { NativeError, type NativeErrorCode } from './native-binding.js';
 /** The binding does not tell of the mount's end, so it is looked for. */
 const WATCH_INTERVAL_MS = 500;
 
+/** libfuse prints why on stderr; the binding only says that it failed. */
+const REFUSED = 'libfuse refused it; /dev/fuse must be open to this user, and all but root need the package fuse3';
+
 const execute = promisify(execFile);
 
 export interface NativeOptions {
@@ -66,8 +69,8 @@ function mount(binding: Binding, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     binding.mount((error) => {
       if (!error) return resolve();
-      const hint = 'is /dev/fuse there, and for users other than root the package fuse3?';
-      reject(new NativeError('MOUNT_FAILED', `cannot mount on ${path}: ${error.message} (${hint})`, { cause: error }));
+      const why = error.message === 'fuse failed' ? REFUSED : error.message;
+      reject(new NativeError('MOUNT_FAILED', `cannot mount on ${path}: ${why}`, { cause: error }));
     });
   });
 }

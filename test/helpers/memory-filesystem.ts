@@ -30,7 +30,11 @@ const NAME_BYTES_MAX = 255;
 const SECTOR_BYTES = 512;
 const LISTING_MAX = 256;
 const BLOCK_BYTES = 4096;
-const BLOCKS = (64 * 1024 ** 3) / BLOCK_BYTES;
+/** More than 32 bits can count. */
+export const CAPACITY_BYTES = 64 * 1024 ** 4;
+const BLOCKS = CAPACITY_BYTES / BLOCK_BYTES;
+/** Handles are safe integers, not small ones. */
+const HANDLES_START = 2 ** 40;
 const COPY_BYTES = 1024 * 1024;
 
 interface Inode {
@@ -52,9 +56,9 @@ export class MemoryFilesystem implements Operations {
   readonly #names = new Map<string, Inode>();
   readonly #inodes = new Map<number, Inode>();
   readonly #locks = new MemoryLocks();
-  readonly #root = inode(ROOT_NODE, S_IFDIR | 0o755, 0, 0);
+  readonly #root = inode(ROOT_NODE, S_IFDIR | 0o755, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
   #numbers = ROOT_NODE;
-  #handles = 0;
+  #handles = HANDLES_START;
 
   constructor() {
     this.#inodes.set(ROOT_NODE, this.#root);
