@@ -6,6 +6,7 @@ import {
   VALUE_BYTES_MAX,
   type WatchEvent,
 } from '../../lib/coordination/coordination.js';
+import { until } from './until.js';
 
 /** Opens an empty store, and closes and removes it when the test ends. */
 export type OpenStore = (t: Assertions) => Promise<Coordination>;
@@ -249,7 +250,7 @@ function watches(name: string, open: OpenStore): void {
     await store.transaction({ success: [put('/other', 'no event')] });
     await store.transaction({ success: [{ delete: '/w/none' }] });
     const gone = await store.transaction({ success: [{ deletePrefix: '/w/' }, put('/other', 'more')] });
-    await until(() => seen.length >= 2);
+    await until('both events', () => seen.length >= 2);
     t.alike(
       seen.map((one) => one.revision),
       [two.revision, gone.revision],
@@ -270,7 +271,7 @@ function watches(name: string, open: OpenStore): void {
     const other: number[] = [];
     store.watch('/w/', (_, revision) => other.push(revision));
     const last = await store.transaction({ success: [put('/w/c')] });
-    await until(() => other.length > 0);
+    await until('an event', () => other.length > 0);
     t.alike(other, [last.revision]);
     t.is(seen.length, 2, 'a closed watch hears nothing');
   });
@@ -288,7 +289,7 @@ function watches(name: string, open: OpenStore): void {
     const results = await Promise.all(
       Array.from({ length: 100 }, (_, i) => store.transaction({ success: [put(`/h/${i % 7}`, String(i))] })),
     );
-    await until(() => one.length >= 100 && two.length >= 100);
+    await until('all events', () => one.length >= 100 && two.length >= 100);
     t.alike(one, two);
     const expected = results.map((result, i) => `${result.revision} /h/${i % 7}=${i}`);
     t.alike(
@@ -297,13 +298,4 @@ function watches(name: string, open: OpenStore): void {
     );
     t.is(results.length, (await store.revision()) - start);
   });
-}
-
-/** Polls until `condition` holds; throws after ten seconds. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('condition did not become true within 10 s');
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
