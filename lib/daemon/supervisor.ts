@@ -43,6 +43,7 @@ class Supervisor {
   #everReady = false;
   #stopping = false;
   #young = 0;
+  #restarts = 0;
 
   constructor(args: string[]) {
     this.#args = args;
@@ -73,7 +74,11 @@ class Supervisor {
     const started = Date.now();
     const worker = fork(WORKER, this.#args, {
       stdio: ['ignore', 'inherit', 'inherit', this.#device ?? 'ignore', 'ipc'],
-      env: { ...WORKER_ENVIRONMENT, ...process.env },
+      env: {
+        ...WORKER_ENVIRONMENT,
+        ...process.env,
+        ...(this.#mountPath ? { SHEEP_RESTART: String(this.#restarts) } : {}),
+      },
     });
     this.#worker = worker;
     worker.on('message', (message) => this.#receive(worker, message as WorkerMessage));
@@ -146,6 +151,7 @@ class Supervisor {
     const next =
       wait === 0 ? 'starting another' : `the ${this.#young}th in a row to die young; next in ${wait / 1000} s`;
     say(`the worker ${why} after ${(livedMs / 1000).toFixed(1)} s, ${next}`);
+    this.#restarts++;
     setTimeout(() => this.#start(), wait);
   }
 

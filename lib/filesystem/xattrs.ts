@@ -10,7 +10,7 @@ const XATTR_BYTES_MAX = 64 * 1024;
 const OWN_PREFIX = 'user.sheepdog.';
 
 function own(record: VdiRecord, family: FamilyRecord | null): Record<string, string> {
-  const parent = family && family.layers[topOf(family, record.id)]?.parent;
+  const parent = family?.layers[topOf(family, record.id)]?.parent;
   return {
     id: String(record.id),
     family: String(record.family),

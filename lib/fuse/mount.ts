@@ -62,13 +62,19 @@ export async function prepareMountPoint(path: string): Promise<string> {
     if (code === 'EEXIST' || code === 'ENOTDIR') {
       throw new MountError('NOT_A_DIRECTORY', `mount point ${path} is not a directory; name another with --mount`);
     }
-    throw new MountError('NO_ACCESS', `mount point ${path} cannot be made (${code}); make it, or name another with --mount`);
+    throw new MountError(
+      'NO_ACCESS',
+      `mount point ${path} cannot be made (${code}); make it, or name another with --mount`,
+    );
   }
   const real = realpathSync(path);
   if (mountedType(real) === MOUNT_TYPE) await clearLeftOver(real);
   const type = mountedType(real);
   if (type !== null) {
-    throw new MountError('BUSY', `mount point ${real} is busy: ${type} is mounted there; unmount it, or name another with --mount`);
+    throw new MountError(
+      'BUSY',
+      `mount point ${real} is busy: ${type} is mounted there; unmount it, or name another with --mount`,
+    );
   }
   if (!statSync(real).isDirectory()) {
     throw new MountError('NOT_A_DIRECTORY', `mount point ${real} is not a directory; name another with --mount`);
@@ -88,7 +94,10 @@ async function clearLeftOver(path: string): Promise<void> {
     const state = await probe(path);
     if (state !== 'dead') {
       const how = state === 'alive' ? 'serves' : 'holds';
-      throw new MountError('BUSY', `mount point ${path} is busy: another sheep ${how} it; stop that one, or name another with --mount`);
+      throw new MountError(
+        'BUSY',
+        `mount point ${path} is busy: another sheep ${how} it; stop that one, or name another with --mount`,
+      );
     }
     unmount(path, true);
   }

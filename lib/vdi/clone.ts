@@ -45,10 +45,10 @@ async function isHole(source: Vdi, start: number, end: number): Promise<boolean>
 }
 
 /** What the target's record becomes: it reaches at least to the end of the range. */
-function grown(record: VdiRecord, family: number, end: number): VdiRecord {
+function grown(record: VdiRecord, family: number, parent: number, end: number): VdiRecord {
   const size = Math.max(record.size, end);
   const time = now();
-  return { ...record, family, size, bound: size, mtime: time, ctime: time };
+  return { ...record, family, parent, size, bound: size, mtime: time, ctime: time };
 }
 
 export class Cloner {
@@ -141,7 +141,7 @@ export class Cloner {
       const old = to.record.family === from.record.family ? null : await this.#catalog.family(to.record.family);
       if (!family || (old && old.record.copies !== family.record.copies)) return { answer: null };
       const changed = change(family.record);
-      const record = grown(to.record, changed.id, end);
+      const record = grown(to.record, changed.id, source.id, end);
       return {
         answer: { source: from.record, target: record, family: changed },
         compare: [

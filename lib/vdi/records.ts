@@ -20,6 +20,8 @@ export interface VdiRecord {
   size: number;
   /** At least the size, raised in big steps before a write beyond it is acknowledged: `size` may lag behind writes. */
   bound: number;
+  /** The image that it was cloned from. */
+  parent?: number;
   /** Set while what lay beyond a smaller size is still being removed; the size to cut to is `size`. */
   cutting?: boolean;
   /** The name is gone; the data follows when the last handle is closed. */

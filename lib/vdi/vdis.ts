@@ -38,6 +38,7 @@ export class Vdis {
   readonly #cloner: Cloner;
   readonly #janitor: Janitor;
   readonly #loaded = new Map<number, Vdi>();
+  readonly #pins = new Map<number, number>();
   readonly #loading = new Map<number, Promise<Vdi>>();
 
   constructor(options: VdisOptions) {
@@ -56,7 +57,7 @@ export class Vdis {
   /** Takes up what an earlier process left: images without a name or handle, imports, families with work. */
   async start(): Promise<void> {
     for (const record of await this.catalog.vdis()) {
-      if (record.importing) await this.catalog.update(record.id, (current) => ({ ...current, unlinked: true }));
+      if (record.importing && !record.unlinked) await this.catalog.unlink(record.name, null);
       if (record.importing || record.unlinked) await this.removeIfUnused(record.id);
     }
     for (const family of await this.catalog.families()) this.#janitor.note(family);
@@ -123,8 +124,10 @@ export class Vdis {
   /** Throws VdiError ENOENT. */
   async named(name: string): Promise<VdiRecord> {
     const entry: Stored<NameRecord> | null = await this.catalog.named(name);
-    if (!entry) throw new VdiError('ENOENT', `there is no ${name}`);
-    return this.record(entry.record.vdi);
+    const record = entry && (await this.record(entry.record.vdi));
+    // An image on its way in only keeps its name from others.
+    if (!record || record.importing) throw new VdiError('ENOENT', `there is no ${name}`);
+    return record;
   }
 
   /** Every image that has a name, in the order of their numbers. */
@@ -159,13 +162,29 @@ export class Vdis {
 
   /** Removes an image that has neither name nor handle. */
   async removeIfUnused(id: number): Promise<void> {
-    if (this.#options.isOpen(id)) return;
+    if (this.#options.isOpen(id) || this.#pins.has(id)) return;
     const stored = await this.catalog.vdi(id);
     if (!stored?.record.unlinked) return;
     const family = await this.catalog.remove(id);
     this.#loaded.delete(id);
     const left = family === null ? null : await this.catalog.family(family);
     if (left) this.#noteFamily(left.record);
+  }
+
+  /** Keeps an image's data, whatever becomes of its name, until the answer is called. */
+  pin(id: number): () => Promise<void> {
+    this.#pins.set(id, (this.#pins.get(id) ?? 0) + 1);
+    let pinned = true;
+    return async () => {
+      if (!pinned) return;
+      pinned = false;
+      const left = this.#pins.get(id)! - 1;
+      if (left > 0) this.#pins.set(id, left);
+      else {
+        this.#pins.delete(id);
+        await this.removeIfUnused(id);
+      }
+    };
   }
 
   /** Shares a range instead of copying it; false where the bytes have to be copied. See Cloner. */

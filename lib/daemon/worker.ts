@@ -1,0 +1,199 @@
+import { type Configuration, parseConfiguration } from '../control/configuration.js';
+import { Metrics } from '../control/metrics.js';
+import { ControlServer } from '../control/server.js';
+import { openLocal } from '../coordination/local.js';
+import { Directory } from '../filesystem/directory.js';
+import { Filesystem } from '../filesystem/filesystem.js';
+import { Handles } from '../filesystem/handles.js';
+import { Locks } from '../filesystem/locks.js';
+import { prepareMountPoint } from '../fuse/mount.js';
+import { mountNative } from '../fuse/native.js';
+import type { Operations } from '../fuse/operations.js';
+import { type Negotiated, Session } from '../fuse/session.js';
+import { Vdis } from '../vdi/vdis.js';
+import { DaemonAdministration } from './administration.js';
+import { HostDisks } from './disks.js';
+import { type Logger, makeLogger } from './log.js';
+import { DEVICE_FD } from './messages.js';
+import { StateDirectory } from './state.js';
+import { SupervisorLink } from './supervisor-link.js';
+
+/** A mount that is being served, whichever backend serves it. */
+interface Served {
+  /** Resolves when the mount has gone by itself. */
+  closed: Promise<void>;
+  unmount: () => Promise<void>;
+}
+
+/**
+ * The worker: opens everything from the state directory up, serves the mount, and lets go of it all in the opposite
+ * order. It keeps nothing in memory that the next worker would need.
+ */
+class Worker {
+  readonly #configuration: Configuration;
+  readonly #link: SupervisorLink;
+  readonly #log: Logger;
+  readonly #trace: ((line: string) => void) | undefined;
+  /** What was opened, to be closed last first. */
+  readonly #opened: { name: string; close: () => unknown }[] = [];
+  #stopping: Promise<void> | null = null;
+
+  constructor(configuration: Configuration, link: SupervisorLink) {
+    this.#configuration = configuration;
+    this.#link = link;
+    const { log, trace } = makeLogger();
+    this.#log = log;
+    this.#trace = trace;
+  }
+
+  async run(): Promise<void> {
+    const configuration = this.#configuration;
+    const kernel = configuration.fuse === 'kernel';
+    const state = this.#keep('state', StateDirectory.open(configuration.state));
+    const coordination = this.#keep('coordination', await openLocal(state.directory('coordination')));
+    const handles = this.#keep('handles', new Handles(state.directory('handles')));
+    const disks = this.#keep(
+      'disks',
+      await HostDisks.open({
+        state,
+        coordination,
+        log: this.#log,
+        directories: configuration.disk,
+        name: configuration.name,
+        zone: configuration.zone,
+        tolerant: this.#link.isRestart,
+      }),
+    );
+    const host = state.identity.host;
+    const vdis = this.#keep(
+      'images',
+      new Vdis({
+        coordination,
+        host,
+        objects: disks.objects,
+        isOpen: (id) => handles.opens(id) > 0,
+        onError: (error, family) =>
+          this.#log.error(`cleaning up family ${family} failed, will be tried again: ${error}`),
+      }),
+    );
+    const locks = new Locks(coordination, host);
+    const directory = await Directory.open(coordination);
+    const { copies } = configuration;
+    const space = () => disks.space();
+    const filesystem = new Filesystem({ vdis, handles, locks, directory, copies, space });
+
+    const mounted = kernel ? await this.#link.mount(await this.#mountPoint()) : { resume: null };
+    if (mounted.resume === null) {
+      // A new mount: nothing that an earlier one had open, locked or asked for means anything now.
+      await handles.clear();
+      await locks.dropAllOf(host);
+      await vdis.catalog.forgetRequests();
+    }
+    await vdis.start();
+    const metrics = new Metrics();
+    metrics.workerRestarts = this.#link.restarts;
+    const served = kernel
+      ? this.#serveKernel(filesystem, metrics, mounted.resume)
+      : await this.#serveNative(filesystem);
+    const administration = this.#keep(
+      'administration',
+      new DaemonAdministration({
+        configuration,
+        state,
+        vdis,
+        handles,
+        disks,
+        onShutdown: () => void this.stop(served),
+        onDefect: (error) => this.#log.error(error as Error, 'defect'),
+      }),
+    );
+    this.#keep(
+      'control socket',
+      await ControlServer.open({
+        path: configuration.control,
+        administration,
+        metrics,
+        onDefect: (error) => this.#log.error(error as Error, 'defect in the control socket'),
+      }),
+    );
+    await disks.start();
+    administration.resume();
+    this.#link.onStop(() => void this.stop(served));
+    const closed = served.closed.then(() => this.stop(served));
+    this.#link.ready();
+    const again = mounted.resume === null ? '' : ' again';
+    this.#log.info(`ready${again}: images are in ${configuration.mount}`);
+    await closed;
+  }
+
+  /** Ends everything in order and then the process. */
+  stop(served: Served): Promise<void> {
+    this.#stopping ??= this.#stop(served);
+    return this.#stopping;
+  }
+
+  async #stop(served: Served): Promise<void> {
+    this.#log.info('stopping');
+    await served.unmount();
+    const failed = !(await this.closeAll());
+    this.#log.info('stopped');
+    process.exit(failed ? 1 : 0);
+  }
+
+  /** Closes what was opened, last first; answers whether all of it went well. */
+  async closeAll(): Promise<boolean> {
+    let well = true;
+    for (const { name, close } of this.#opened.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        well = false;
+        this.#log.error(`closing ${name}: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+    this.#opened.length = 0;
+    return well;
+  }
+
+  async #mountPoint(): Promise<string> {
+    // After a restart of the worker the mount is there already, and must not be looked at: nobody would answer.
+    return this.#link.isRestart ? this.#configuration.mount : prepareMountPoint(this.#configuration.mount);
+  }
+
+  #serveKernel(operations: Operations, metrics: Metrics, resume: Negotiated | null): Served {
+    const session = new Session({
+      device: DEVICE_FD,
+      operations,
+      resume,
+      onNegotiated: (negotiated) => this.#link.negotiated(negotiated),
+      onDefect: (error, request) => this.#log.error(error as Error, `defect while serving ${request}`),
+      meter: (request) => metrics.operation(request.toLowerCase()),
+      trace: this.#trace,
+    });
+    session.start();
+    const unmount = async () => {
+      if (await this.#link.unmount()) this.#log.warn('files were open when the mount was taken away');
+    };
+    return { closed: session.closed, unmount };
+  }
+
+  async #serveNative(operations: Operations): Promise<Served> {
+    const path = await prepareMountPoint(this.#configuration.mount);
+    const mount = await mountNative(path, operations, {});
+    return { closed: mount.closed, unmount: () => mount.unmount() };
+  }
+
+  #keep<Resource extends { close(): unknown }>(name: string, resource: Resource): Resource {
+    this.#opened.push({ name, close: () => resource.close() });
+    return resource;
+  }
+}
+
+const link = new SupervisorLink();
+const configuration = parseConfiguration(process.argv.slice(2));
+const worker = new Worker(configuration, link);
+worker.run().catch(async (error) => {
+  process.stderr.write(`sheep: ${error instanceof Error ? error.message : error}\n`);
+  await worker.closeAll();
+  process.exit(1);
+});
