@@ -32,12 +32,17 @@ type Fill = (buffer: Buffer) => Promise<number>;
 
 async function* extentsOf(fill: Fill, onRead: (bytes: number) => void): AsyncGenerator<Extent, number> {
   let position = 0;
+  let buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   for (;;) {
-    // Not used again: it is given away.
-    const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     const chunk = buffer.subarray(0, await fill(buffer));
     if (position === 0) refuseUnlessRaw(chunk);
-    yield* withoutZeros(chunk, position);
+    let given = false;
+    for (const extent of withoutZeros(chunk, position)) {
+      yield extent;
+      given = true;
+    }
+    // What was given away is not used again; where there were but zeros, a large hole costs no memory.
+    if (given) buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     position += chunk.length;
     onRead(position);
     if (chunk.length < CHUNK_BYTES) return position;
