@@ -3,7 +3,7 @@ import { readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import { checksum, writeRandom } from './helpers/random.js';
+import { checksum, writeRandom } from './helpers/file-content.js';
 import { must, run } from './helpers/run.js';
 import { startSheep } from './helpers/sheep.js';
 
