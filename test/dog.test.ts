@@ -10,6 +10,8 @@ import { DOG } from './helpers/sheep.js';
 import { until } from './helpers/until.js';
 
 const MIB = 1024 * 1024;
+/** Each starts many processes, on a machine that may have other things to do. */
+const STARTS = { timeout: 120_000 };
 
 /** What a refusal looks like: this exit code, nothing on standard output, one line on standard error. */
 function refusal(result: RunResult): { status: number | null; lines: number; stdout: string } {
@@ -29,7 +31,7 @@ async function makeSparse(path: string): Promise<{ size: number }> {
   return { size };
 }
 
-test('status says that all is well, and what is not', async (t) => {
+test('status says that all is well, and what is not', STARTS, async (t) => {
   const { dog, administration } = await openControl(t);
   const well = await dog(['status']);
   t.is(well.status, 0);
@@ -76,7 +78,7 @@ test('status says that all is well, and what is not', async (t) => {
   t.ok(crowded.includes("and 33 more; 'dog disk list' shows all"));
 });
 
-test('listings in JSON are what the daemon says', async (t) => {
+test('listings in JSON are what the daemon says', STARTS, async (t) => {
   const { dog, administration } = await openControl(t);
   await administration.vdiCreate('vm1', 10 * MIB, {});
   for (const [args, expected] of [
@@ -93,7 +95,7 @@ test('listings in JSON are what the daemon says', async (t) => {
   t.ok(healthy === true && hosts.length === 1 && capacity.free > 0 && groups.total > 0 && recovery.active === false);
 });
 
-test('an image from its creation to its end', { timeout: 120_000 }, async (t) => {
+test('an image from its creation to its end', STARTS, async (t) => {
   const { dog, administration } = await openControl(t);
   const said = async (...args: string[]) => {
     const { status, stdout, stderr } = await dog(args);
@@ -131,7 +133,7 @@ test('an image from its creation to its end', { timeout: 120_000 }, async (t) =>
   t.alike([...administration.vdis.keys()], ['vm3']);
 });
 
-test('what is refused says why and what to do in one line', { timeout: 120_000 }, async (t) => {
+test('what is refused says why and what to do in one line', STARTS, async (t) => {
   const { dog, administration } = await openControl(t);
   await administration.vdiCreate('vm1', 10 * MIB, {});
   administration.vdis.get('vm1')!.opens = 1;
@@ -155,7 +157,7 @@ test('what is refused says why and what to do in one line', { timeout: 120_000 }
   t.is(administration.vdis.size, 1);
 });
 
-test('mistakes in the command line end with exit code 2 and one line', { timeout: 120_000 }, async (t) => {
+test('mistakes in the command line end with exit code 2 and one line', STARTS, async (t) => {
   const { dog } = await openControl(t);
   for (const [args, pattern] of [
     [[], /a command is missing; usage: dog /],
@@ -178,7 +180,7 @@ test('mistakes in the command line end with exit code 2 and one line', { timeout
   }
 });
 
-test('help and version are no mistakes', async (t) => {
+test('help and version are no mistakes', STARTS, async (t) => {
   for (const [args, pattern] of [
     [['--help'], /^Usage: dog .*status .*vdi .*disk .*cluster /s],
     [['vdi', '--help'], /create .*list .*info .*resize .*delete .*clone .*export .*import /s],
@@ -191,7 +193,7 @@ test('help and version are no mistakes', async (t) => {
   }
 });
 
-test('without a daemon it says how to start one', async (t) => {
+test('without a daemon it says how to start one', STARTS, async (t) => {
   const directory = await temporaryDirectory(t);
   const missing = await dogOn(join(directory, 'none.sock'), ['status']);
   t.alike(refusal(missing), REFUSED);
@@ -206,7 +208,7 @@ test('without a daemon it says how to start one', async (t) => {
   t.alike(refusal(dead), REFUSED);
 });
 
-test('disks are added and removed', async (t) => {
+test('disks are added and removed', STARTS, async (t) => {
   const { dog, administration, directory } = await openControl(t);
   const list = await dog(['disk', 'list']);
   t.is(list.stdout.split('\n')[1], '   1  ok       1T  614G  60%  /srv/a');
@@ -232,7 +234,7 @@ test('disks are added and removed', async (t) => {
   t.is(failed.stderr, 'dog: the other disks cannot take what it holds; add a disk first\n');
 });
 
-test('an interrupted dog says that the work goes on, and another one sees its end', async (t) => {
+test('an interrupted dog says that the work goes on, and another one sees its end', STARTS, async (t) => {
   const { path, administration } = await openControl(t);
   let go: () => void = () => {};
   const gate = new Promise<void>((resolve) => {
@@ -272,7 +274,7 @@ async function openRequests(path: string): Promise<number> {
   return sockets.filter((line) => line.split(/\s+/)[5] === '03').length;
 }
 
-test('a daemon that dies meanwhile is no end of the work', async (t) => {
+test('a daemon that dies meanwhile is no end of the work', STARTS, async (t) => {
   for (const args of [
     ['disk', 'remove', '2'],
     ['vdi', 'import', 'vm1'],
@@ -290,7 +292,7 @@ test('a daemon that dies meanwhile is no end of the work', async (t) => {
   }
 });
 
-test('import and export keep an image as it is, and sparse', { timeout: 120_000 }, async (t) => {
+test('import and export keep an image as it is, and sparse', STARTS, async (t) => {
   const { shell, administration, directory } = await openControl(t);
   const file = (name: string) => join(directory, name);
   const { size } = await makeSparse(file('in'));
@@ -320,7 +322,7 @@ test('import and export keep an image as it is, and sparse', { timeout: 120_000 
   t.is((await stat(file('out'))).size, size + 6, 'after what was written before');
 });
 
-test('images of sizes at the edges come through', { timeout: 120_000 }, async (t) => {
+test('images of sizes at the edges come through', STARTS, async (t) => {
   const { shell, directory, administration } = await openControl(t);
   for (const size of [1, 4097, MIB, MIB + 1]) {
     for (const fill of [0, 65]) {
@@ -337,7 +339,7 @@ test('images of sizes at the edges come through', { timeout: 120_000 }, async (t
   t.is((await shell('"$@" vdi export hole > hole; stat -c "%s %b" hole')).stdout, `${5 * MIB} 0\n`);
 });
 
-test('an import that cannot be leaves no image', async (t) => {
+test('an import that cannot be leaves no image', STARTS, async (t) => {
   const { shell, administration, directory } = await openControl(t);
   await must('qemu-img', ['create', '-q', '-f', 'qcow2', join(directory, 'q'), '1M']);
   for (const [command, pattern] of [
@@ -355,7 +357,7 @@ test('an import that cannot be leaves no image', async (t) => {
   }
 });
 
-test('an import that is refused does not wait for its input', async (t) => {
+test('an import that is refused does not wait for its input', STARTS, async (t) => {
   const { path, administration } = await openControl(t);
   await administration.vdiCreate('vm1', 1, {});
   const [command, ...first] = DOG;
@@ -372,7 +374,7 @@ test('an import that is refused does not wait for its input', async (t) => {
   t.is(stderr, 'dog: there is an image vm1 already; choose another name\n');
 });
 
-test('an interrupted import or export is none', async (t) => {
+test('an interrupted import or export is none', STARTS, async (t) => {
   const { path, administration, directory } = await openControl(t);
   await must('bash', ['-c', 'yes | head -c 5M > in'], { cwd: directory });
   await must('bash', ['-c', '"$@" vdi import full --quiet < in', 'bash', ...DOG, '--control', path], {
@@ -408,7 +410,7 @@ test('an interrupted import or export is none', async (t) => {
   t.alike([...administration.vdis.keys()], ['full']);
 });
 
-test('a reader that stops reading is no error to talk of', async (t) => {
+test('a reader that stops reading is no error to talk of', STARTS, async (t) => {
   const { shell, administration } = await openControl(t);
   for (let number = 0; number < 3000; number++) await administration.vdiCreate(`vm${number}`, MIB, {});
   await administration.vdiCreate('large', 2 ** 40, {});
@@ -422,7 +424,7 @@ test('a reader that stops reading is no error to talk of', async (t) => {
   }
 });
 
-test('output that cannot be written is an error', async (t) => {
+test('output that cannot be written is an error', STARTS, async (t) => {
   const { shell, administration } = await openControl(t);
   await administration.vdiCreate('vm1', MIB, {});
   for (const command of ['"$@" vdi list > /dev/full', '"$@" vdi export vm1 > /dev/full']) {
@@ -432,7 +434,7 @@ test('output that cannot be written is an error', async (t) => {
   }
 });
 
-test('on a terminal there is a bar, and images are kept off it', async (t) => {
+test('on a terminal there is a bar, and images are kept off it', STARTS, async (t) => {
   const { path, administration } = await openControl(t);
   await administration.vdiCreate('vm1', MIB, {});
   // Slow enough for a bar to be drawn.
@@ -454,7 +456,7 @@ test('on a terminal there is a bar, and images are kept off it', async (t) => {
   t.is(imported.status, 2);
 });
 
-test('where there is no terminal, long work tells now and then how far it is', async (t) => {
+test('where there is no terminal, long work tells now and then how far it is', STARTS, async (t) => {
   const { dog, administration } = await openControl(t);
   administration.pace = () => new Promise((resolve) => setTimeout(resolve, 800));
   const { status, stdout, stderr } = await dog(['disk', 'remove', '2']);
@@ -465,7 +467,7 @@ test('where there is no terminal, long work tells now and then how far it is', a
   );
 });
 
-test('shutdown waits until the daemon is gone', async (t) => {
+test('shutdown waits until the daemon is gone', STARTS, async (t) => {
   const { dog, administration, server } = await openControl(t);
   await administration.vdiCreate('vm1', MIB, {});
   administration.vdis.get('vm1')!.opens = 1;
