@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { formatSize } from '../cli/size.js';
 import { type ClusterMap, finishMove, initialMap, type MapDisk, nextMap, useOfDisk } from '../cluster/map.js';
 import { MapKeeper } from '../cluster/map-keeper.js';
@@ -14,6 +14,8 @@ import type { StateDirectory } from './state.js';
 
 /** Groups that are moved at the same time. */
 const MOVES_MAX = 4;
+/** The directory below the state directory that is the disk of a host without others. */
+const BUILT_IN = 'disk';
 /** After a move failed (a full target), the next attempt. */
 const MOVE_RETRY_MS = 5000;
 
@@ -21,7 +23,7 @@ export interface HostDisksOptions {
   state: StateDirectory;
   coordination: Coordination;
   log: Logger;
-  /** Directories from the command line; empty for the one below the state directory. */
+  /** Directories to use, absolute: those that are not known are taken into use. */
   directories: readonly string[];
   name: string;
   zone: string;
@@ -66,12 +68,9 @@ export class HostDisks {
     const record = await HostRecordKeeper.open(coordination, state.identity.host, options);
     const keeper = new MapKeeper(coordination);
     const disks = new Map<number, HostDisk>();
+    const made: DiskEntry[] = [];
     try {
-      const known = record.current.disks;
-      const named = options.directories.map((directory) => resolve(directory));
-      const first = known.length === 0 && named.length === 0 ? [state.directory('disk')] : [];
-      const unknown = [...named, ...first].filter((directory) => !known.some((entry) => entry.directory === directory));
-      for (const directory of unknown) await record.addDisk(directory);
+      for (const directory of newDirectories(options, record)) made.push(await record.addDisk(directory));
       for (const entry of record.current.disks) disks.set(entry.number, await openDisk(entry, options, record));
       const opened = [...disks.values()].flatMap(({ disk }) => disk ?? []);
       const map = (await keeper.open()) ?? (await keeper.create(initialMap(mapDisks(disks), PGS_DEFAULT)));
@@ -98,6 +97,11 @@ export class HostDisks {
       return new HostDisks(options, { record, keeper, disks, objects });
     } catch (error) {
       for (const { disk } of disks.values()) await disk?.close();
+      // A start that is refused leaves nothing behind: the directories were empty.
+      for (const { number, directory } of made) {
+        if (disks.has(number)) await eraseDisk(directory);
+        await record.forgetDisk(number);
+      }
       keeper.close();
       throw error;
     }
@@ -344,6 +348,15 @@ export class HostDisks {
   }
 }
 
+/** The built-in directory below the state directory serves a host that has no other disk. */
+function newDirectories(options: HostDisksOptions, record: HostRecordKeeper): string[] {
+  const known = record.current.disks.map((entry) => entry.directory);
+  const builtIn = join(options.state.path, BUILT_IN);
+  const wanted = options.directories.filter((directory) => directory !== builtIn || known.length === 0);
+  if (wanted.includes(builtIn) && known.length === 0) options.state.directory(BUILT_IN);
+  return [...new Set(wanted)].filter((directory) => !known.includes(directory));
+}
+
 interface Parts {
   record: HostRecordKeeper;
   keeper: MapKeeper;
@@ -374,8 +387,7 @@ async function openDisk(entry: DiskEntry, options: HostDisksOptions, record: Hos
     const { dev: device } = await stat(entry.directory);
     return { entry: record.entry(entry.number)!, disk, device, problem: null };
   } catch (error) {
-    if (entry.state === 'new') await record.forgetDisk(entry.number);
-    if (!(error instanceof StoreError) || !options.tolerant) throw error;
+    if (entry.state === 'new' || !(error instanceof StoreError) || !options.tolerant) throw error;
     options.log.error(`disk ${entry.number}: ${error.message}`);
     return { entry, disk: null, device: -1, problem: error.message };
   }

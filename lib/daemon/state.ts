@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
 import { z } from 'zod';
@@ -42,18 +52,21 @@ export class StateDirectory {
   readonly path: string;
   readonly identity: Identity;
   readonly #lock: number;
+  readonly #made: Made;
 
-  private constructor(path: string, identity: Identity, lock: number) {
+  private constructor(path: string, identity: Identity, lock: number, made: Made) {
     this.path = path;
     this.identity = identity;
     this.#lock = lock;
+    this.#made = made;
   }
 
   /** Opens the directory, making it where there is none. Throws StateError. */
   static open(path: string): StateDirectory {
     let lock: number;
+    let directory: string | undefined;
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      directory = mkdirSync(path, { recursive: true, mode: 0o700 });
       lock = openSync(join(path, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o600);
     } catch (error) {
       throw new StateError(
@@ -69,9 +82,11 @@ export class StateDirectory {
       );
     }
     try {
-      return new StateDirectory(path, readIdentity(path) ?? makeIdentity(path), lock);
+      const found = readIdentity(path);
+      return new StateDirectory(path, found ?? makeIdentity(path), lock, { all: found === null, directory });
     } catch (error) {
       closeSync(lock);
+      if (directory !== undefined) rmSync(directory, { recursive: true });
       throw error;
     }
   }
@@ -86,7 +101,24 @@ export class StateDirectory {
   close(): void {
     closeSync(this.#lock);
   }
+
+  /** Removes all that the first start has made here: for a start that was refused after all. Else does nothing. */
+  undo(): void {
+    if (!this.#made.all) return;
+    for (const name of NAMES) rmSync(join(this.path, name), { recursive: true, force: true });
+    if (this.#made.directory !== undefined) rmSync(this.#made.directory, { recursive: true });
+  }
 }
+
+interface Made {
+  /** The state is new. */
+  all: boolean;
+  /** The first directory on the way to it that was missing. */
+  directory: string | undefined;
+}
+
+/** What a state directory holds. */
+const NAMES = ['lock', 'state.json', 'state.json.new', 'coordination', 'handles', 'disk'];
 
 function readIdentity(path: string): Identity | null {
   const file = join(path, 'state.json');

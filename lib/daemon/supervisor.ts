@@ -12,10 +12,8 @@ import type { SupervisorMessage, WorkerMessage } from './messages.js';
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 
-/** Waits before the next start, by how many workers in a row died young. */
-const BACKOFF_MS = [0, 0, 200, 1000, 5000, 15000, 30000];
-/** A worker that lived this long was not stillborn. */
-const YOUNG_MS = 10_000;
+/** Waits before the next start, by how many workers in a row died before they were ready (the last one counts). */
+const BACKOFF_MS = [0, 0, 100, 300, 1000, 5000, 15000, 30000];
 
 /**
  * libuv then does file I/O, /dev/fuse included, through io_uring where the kernel has it, instead of its threads: half
@@ -95,6 +93,7 @@ class Supervisor {
         this.#negotiated = message.negotiated;
         break;
       case 'ready':
+        this.#young = 0;
         if (!this.#everReady) tellSystemd('--ready', `--status=serving ${this.#mountPath ?? ''}`);
         this.#everReady = true;
         break;
@@ -145,11 +144,11 @@ class Supervisor {
     // Without resend, or with a worker that died before it had answered INIT, requests in flight are lost: the mount
     // starts afresh.
     if (this.#mountPath !== null && !this.#negotiated?.resend) this.#discardMount();
-    this.#young = livedMs < YOUNG_MS ? this.#young + 1 : 0;
+    this.#young++;
     const wait = BACKOFF_MS[Math.min(this.#young, BACKOFF_MS.length - 1)]!;
     const why = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
     const next =
-      wait === 0 ? 'starting another' : `the ${this.#young}th in a row to die young; next in ${wait / 1000} s`;
+      wait === 0 ? 'starting another' : `${this.#young} in a row died before they were ready; next in ${wait / 1000} s`;
     say(`the worker ${why} after ${(livedMs / 1000).toFixed(1)} s, ${next}`);
     this.#restarts++;
     setTimeout(() => this.#start(), wait);

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { Metrics } from '../control/metrics.js';
 import { ControlServer } from '../control/server.js';
@@ -16,7 +17,7 @@ import { HostDisks } from './disks.js';
 import { type Logger, makeLogger } from './log.js';
 import { DEVICE_FD } from './messages.js';
 import { StateDirectory } from './state.js';
-import { SupervisorLink } from './supervisor-link.js';
+import { MountRefused, SupervisorLink } from './supervisor-link.js';
 
 /** A mount that is being served, whichever backend serves it. */
 interface Served {
@@ -36,6 +37,9 @@ class Worker {
   readonly #trace: ((line: string) => void) | undefined;
   /** What was opened, to be closed last first. */
   readonly #opened: { name: string; close: () => unknown }[] = [];
+  /** What this start has made and takes back if it is refused after all. */
+  readonly #undo: (() => void)[] = [];
+  #served: Served | null = null;
   #stopping: Promise<void> | null = null;
 
   constructor(configuration: Configuration, link: SupervisorLink) {
@@ -49,7 +53,12 @@ class Worker {
   async run(): Promise<void> {
     const configuration = this.#configuration;
     const kernel = configuration.fuse === 'kernel';
+    if (kernel && process.getuid?.() !== 0) {
+      throw new MountRefused('mounting needs root: run sheep as root, or with --fuse native');
+    }
+    const mountPoint = await this.#prepareMountPoint();
     const state = this.#keep('state', StateDirectory.open(configuration.state));
+    this.#undo.push(() => state.undo());
     const coordination = this.#keep('coordination', await openLocal(state.directory('coordination')));
     const handles = this.#keep('handles', new Handles(state.directory('handles')));
     const disks = this.#keep(
@@ -82,19 +91,8 @@ class Worker {
     const space = () => disks.space();
     const filesystem = new Filesystem({ vdis, handles, locks, directory, copies, space });
 
-    const mounted = kernel ? await this.#link.mount(await this.#mountPoint()) : { resume: null };
-    if (mounted.resume === null) {
-      // A new mount: nothing that an earlier one had open, locked or asked for means anything now.
-      await handles.clear();
-      await locks.dropAllOf(host);
-      await vdis.catalog.forgetRequests();
-    }
-    await vdis.start();
     const metrics = new Metrics();
     metrics.workerRestarts = this.#link.restarts;
-    const served = kernel
-      ? this.#serveKernel(filesystem, metrics, mounted.resume)
-      : await this.#serveNative(filesystem);
     const administration = this.#keep(
       'administration',
       new DaemonAdministration({
@@ -103,7 +101,7 @@ class Worker {
         vdis,
         handles,
         disks,
-        onShutdown: () => void this.stop(served),
+        onShutdown: () => void this.stop(),
         onDefect: (error) => this.#log.error(error as Error, 'defect'),
       }),
     );
@@ -116,25 +114,37 @@ class Worker {
         onDefect: (error) => this.#log.error(error as Error, 'defect in the control socket'),
       }),
     );
+
+    const { resume } = kernel ? await this.#link.mount(mountPoint) : { resume: null };
+    if (resume === null) {
+      // A new mount: nothing that an earlier one had open, locked or asked for means anything now.
+      await handles.clear();
+      await locks.dropAllOf(host);
+      await vdis.catalog.forgetRequests();
+    }
+    await vdis.start();
+    this.#served = kernel
+      ? this.#serveKernel(filesystem, metrics, resume)
+      : await this.#serveNative(filesystem, mountPoint);
+    this.#undo.length = 0;
     await disks.start();
     administration.resume();
-    this.#link.onStop(() => void this.stop(served));
-    const closed = served.closed.then(() => this.stop(served));
+    this.#link.onStop(() => void this.stop());
     this.#link.ready();
-    const again = mounted.resume === null ? '' : ' again';
-    this.#log.info(`ready${again}: images are in ${configuration.mount}`);
-    await closed;
+    this.#log.info(`ready${resume === null ? '' : ' again'}: images are in ${mountPoint}`);
+    await this.#served.closed;
+    await this.stop();
   }
 
   /** Ends everything in order and then the process. */
-  stop(served: Served): Promise<void> {
-    this.#stopping ??= this.#stop(served);
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
-  async #stop(served: Served): Promise<void> {
+  async #stop(): Promise<void> {
     this.#log.info('stopping');
-    await served.unmount();
+    await this.#served?.unmount();
     const failed = !(await this.closeAll());
     this.#log.info('stopped');
     process.exit(failed ? 1 : 0);
@@ -155,9 +165,19 @@ class Worker {
     return well;
   }
 
-  async #mountPoint(): Promise<string> {
+  /** Ends a start that is refused: everything is as it was before. */
+  async giveUp(): Promise<void> {
+    await this.closeAll();
+    for (const undo of this.#undo.reverse()) undo();
+  }
+
+  async #prepareMountPoint(): Promise<string> {
+    const { mount } = this.#configuration;
     // After a restart of the worker the mount is there already, and must not be looked at: nobody would answer.
-    return this.#link.isRestart ? this.#configuration.mount : prepareMountPoint(this.#configuration.mount);
+    if (this.#link.isRestart) return mount;
+    const { path, made } = await prepareMountPoint(mount);
+    if (made !== undefined) this.#undo.push(() => rmSync(made, { recursive: true }));
+    return path;
   }
 
   #serveKernel(operations: Operations, metrics: Metrics, resume: Negotiated | null): Served {
@@ -177,8 +197,7 @@ class Worker {
     return { closed: session.closed, unmount };
   }
 
-  async #serveNative(operations: Operations): Promise<Served> {
-    const path = await prepareMountPoint(this.#configuration.mount);
+  async #serveNative(operations: Operations, path: string): Promise<Served> {
     const mount = await mountNative(path, operations, {});
     return { closed: mount.closed, unmount: () => mount.unmount() };
   }
@@ -194,6 +213,6 @@ const configuration = parseConfiguration(process.argv.slice(2));
 const worker = new Worker(configuration, link);
 worker.run().catch(async (error) => {
   process.stderr.write(`sheep: ${error instanceof Error ? error.message : error}\n`);
-  await worker.closeAll();
+  await worker.giveUp();
   process.exit(1);
 });

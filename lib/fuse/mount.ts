@@ -49,14 +49,16 @@ function probe(path: string): Promise<'alive' | 'dead' | 'hangs'> {
 }
 
 /**
- * Makes a mount point usable: creates the directory, clears mounts that a dead daemon left. Answers its real path.
+ * Makes a mount point usable: creates the directory, clears mounts that a dead daemon left. Answers its real path and
+ * the first directory on the way that was made, if any.
  * Throws MountError for a path that is no directory, holds files, or has something mounted on it.
  */
-export async function prepareMountPoint(path: string): Promise<string> {
+export async function prepareMountPoint(path: string): Promise<{ path: string; made: string | undefined }> {
   // A path under a dead mount cannot even be resolved, so the dead mount goes first.
   if (mountedType(path) === MOUNT_TYPE) await clearLeftOver(path);
+  let made: string | undefined;
   try {
-    mkdirSync(path, { recursive: true });
+    made = mkdirSync(path, { recursive: true });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' || code === 'ENOTDIR') {
@@ -86,7 +88,7 @@ export async function prepareMountPoint(path: string): Promise<string> {
       `mount point ${real} is not empty (it holds ${first}), and mounting would hide that; move it away, or name another with --mount`,
     );
   }
-  return real;
+  return { path: real, made };
 }
 
 async function clearLeftOver(path: string): Promise<void> {

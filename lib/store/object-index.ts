@@ -143,6 +143,13 @@ export class ObjectIndex {
     return null;
   }
 
+  /** Objects, holes not counted, of all layers on this disk. */
+  get objects(): number {
+    let objects = 0;
+    for (const count of this.#counts.values()) objects += count;
+    return objects;
+  }
+
   /** Objects, holes not counted, of a layer on this disk. */
   count(family: number, layer: number): number {
     return this.#counts.get(family, layer) ?? 0;
