@@ -1,20 +1,12 @@
 import type Fuse from 'fuse-native';
 import { errnoOf, OperationError } from './errno.js';
+import { DIRECTORY_STAT, statfsOf, statOf, timestampOf } from './native-attributes.js';
 import { NativeHandles, type OpenFile } from './native-handles.js';
 import { NativePaths } from './native-paths.js';
-import type {
-  Attributes,
-  Context,
-  DirectoryEntry,
-  FilesystemStatistics,
-  Operations,
-  SetAttributes,
-  Timestamp,
-} from './operations.js';
+import type { Context, DirectoryEntry, Operations, SetAttributes } from './operations.js';
 
 /** An id of chown(2) that leaves the owner or the group as it is. */
 const UNCHANGED_ID = 0xffffffff;
-const UINT32_MAX = 0xffffffff;
 
 export interface NativeHandlers {
   handlers: Fuse.Handlers;
@@ -280,19 +272,6 @@ export function nativeHandlers(
   return { handlers, idle: () => underWay.idle() };
 }
 
-const DIRECTORY_STAT: Fuse.Stat = {
-  mode: 0o040755,
-  uid: 0,
-  gid: 0,
-  size: 0,
-  nlink: 2,
-  ino: 1,
-  blocks: 0,
-  atime: 0,
-  mtime: 0,
-  ctime: 0,
-};
-
 /** Counts operations. */
 class UnderWay {
   #count = 0;
@@ -319,47 +298,4 @@ async function refuse(): Promise<void> {
 
 function isErrno(error: unknown): boolean {
   return typeof (error as { code?: unknown } | null)?.code === 'string';
-}
-
-function statOf(attributes: Attributes): Fuse.Stat {
-  return {
-    mode: attributes.mode,
-    uid: attributes.uid,
-    gid: attributes.gid,
-    size: attributes.size,
-    nlink: attributes.links,
-    ino: attributes.node,
-    blocks: attributes.blocks,
-    atime: millisecondsOf(attributes.atime),
-    mtime: millisecondsOf(attributes.mtime),
-    ctime: millisecondsOf(attributes.ctime),
-  };
-}
-
-/** Not before 1970: the binding has no sign. */
-function millisecondsOf({ seconds, nanoseconds }: Timestamp): number {
-  return Math.max(0, seconds * 1000 + Math.floor(nanoseconds / 1_000_000));
-}
-
-function timestampOf(milliseconds: number): Timestamp {
-  return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 };
-}
-
-/** The binding has 32 bits for a count, so blocks are made larger until they fit. */
-function statfsOf(statistics: FilesystemStatistics): Fuse.Statfs {
-  let scale = 1;
-  while (statistics.blocks / scale > UINT32_MAX) scale *= 2;
-  const scaled = (count: number) => Math.floor(count / scale);
-  const files = (count: number) => Math.min(count, UINT32_MAX);
-  return {
-    bsize: statistics.blockSize * scale,
-    frsize: statistics.blockSize * scale,
-    blocks: scaled(statistics.blocks),
-    bfree: scaled(statistics.blocksFree),
-    bavail: scaled(statistics.blocksAvailable),
-    files: files(statistics.files),
-    ffree: files(statistics.filesFree),
-    favail: files(statistics.filesFree),
-    namemax: statistics.nameLengthMax,
-  };
 }

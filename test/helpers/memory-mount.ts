@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -51,16 +51,21 @@ export class MemoryMount {
   }
 
   /** Asks the server to unmount and to end; answers its exit code. */
-  async stop(): Promise<number | null> {
+  stop(): Promise<number | null> {
     this.#child.kill('SIGTERM');
-    await until('the end of the server', () => this.ended);
-    return this.status;
+    return this.#end();
   }
 
   /** Unmounts from outside; answers the exit code of the server, which then has nothing left to do. */
-  async takeAway(): Promise<number | null> {
+  takeAway(): Promise<number | null> {
     unmount(this.path);
+    return this.#end();
+  }
+
+  async #end(): Promise<number | null> {
     await until('the end of the server', () => this.ended);
+    // Left where it is while something is mounted there, for the assertion that follows.
+    if (!this.mounted) rmdirSync(this.path);
     return this.status;
   }
 }
