@@ -125,6 +125,8 @@ test('configuration: mistakes in the file name it', async (t) => {
   await wrong('copies = 2\ncopies = 3', [/sheep\.toml, line 2, column \d+: /]);
   await wrong('mount = "/x', [/sheep\.toml, line 1, column \d+: /]);
   await wrong('fuse = 1979-05-27', [/sheep\.toml: fuse ".*" is neither/]);
+  const overridden = await fileWith(t, 'mount = 17\ncopies = 2');
+  refused(t, ['--mount', '/x'], [/sheep\.toml: mount 17 is not text/], 2, overridden);
   refused(t, ['--config', '/nonexistent/x.toml'], [/^--config "\/nonexistent\/x.toml": there is no such file$/], 1);
   refused(t, ['--config', '/'], [/EISDIR/], 1);
   const both = await fileWith(t, 'copies = 9');

@@ -90,23 +90,36 @@ export function readConfiguration(
   }
   const given = { ...written, ...commandLine.options };
   const parsed = schema.safeParse({ ...defaultsFor(given), ...given }, { reportInput: true });
-  if (parsed.success) return parsed.data;
   const place = (key: string) => {
     if (key in commandLine.options) return `--${key}`;
-    return written !== null && key in written ? `${file}: ${key}` : `the default of --${key}`;
+    return key in (written ?? {}) ? `${file}: ${key}` : `the default of --${key}`;
   };
-  const issues = new Map<string, z.core.$ZodIssue>();
-  for (const issue of parsed.error.issues) {
-    const key = String(issue.path[0]);
-    // What only follows from another mistake is not one more.
-    const source = DEFAULT_SOURCE[key];
-    if (!(key in given) && source !== undefined && issues.has(source)) continue;
-    if (!issues.has(issue.path.join())) issues.set(issue.path.join(), issue);
+  // What the command line overrides has to be right all the same: one day it is not overridden.
+  const mistakes = Object.entries(written ?? {}).flatMap(([key, value]) => {
+    const { error } = schema.shape[key as keyof Configuration].safeParse(value, { reportInput: true });
+    return (error?.issues ?? []).slice(0, 1).map((issue) => lineOf(`${file}: ${key}`, issue));
+  });
+  for (const issue of mainIssues(parsed.error?.issues ?? [], given)) {
+    mistakes.push(lineOf(place(String(issue.path[0])), issue));
   }
-  throw new ConfigurationError(
-    'USAGE',
-    [...issues.values()].map((issue) => `${place(String(issue.path[0]))} ${quoted(issue.input)} ${issue.message}`),
-  );
+  if (mistakes.length > 0 || !parsed.success) throw new ConfigurationError('USAGE', [...new Set(mistakes)]);
+  return parsed.data;
+}
+
+/** Leaves out what only follows from another mistake: a second one in the same value, or one in a default. */
+function mainIssues(issues: readonly z.core.$ZodIssue[], given: Record<string, unknown>): z.core.$ZodIssue[] {
+  const kept = new Map<string, z.core.$ZodIssue>();
+  for (const issue of issues) {
+    const key = String(issue.path[0]);
+    const source = DEFAULT_SOURCE[key];
+    if (!(key in given) && source !== undefined && kept.has(source)) continue;
+    if (!kept.has(issue.path.join())) kept.set(issue.path.join(), issue);
+  }
+  return [...kept.values()];
+}
+
+function lineOf(place: string, issue: z.core.$ZodIssue): string {
+  return `${place} ${quoted(issue.input)} ${issue.message}`;
 }
 
 /** Of which option each default is made, where it is. */
