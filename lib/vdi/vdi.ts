@@ -291,12 +291,12 @@ export class Vdi {
   }
 
   /**
-   * Runs `change` with no write in flight and everything written durable: for what gives the image another chain of
-   * layers. Its size is stored before, so that it can be relied on.
+   * Runs `change` with no write in flight: for what gives the image another chain of layers. Its size is stored before,
+   * so that it can be relied on. Nothing is flushed: a flush of any image reaches all layers of its chain, so what was
+   * not flushed here may be lost in a power cut as before, there and here alike.
    */
   async restack(change: () => Promise<{ record: VdiRecord; family: FamilyRecord } | null>): Promise<void> {
     await this.#frozen(async () => {
-      await this.#objects.flush(this.#chain);
       if (this.#record.size !== this.#size) {
         await this.#store((current) => ({ ...current, size: this.#size, bound: this.#size }));
       }
