@@ -54,7 +54,9 @@ export class LocalObjects implements ObjectIO {
   static async open(options: LocalObjectsOptions): Promise<LocalObjects> {
     const objects = new LocalObjects(options);
     for (let pg = 0; pg < options.groupCount; pg++) {
-      if (options.groups(pg).target !== null) await objects.#moves.settle(pg);
+      const { disk, target } = options.groups(pg);
+      // With a disk missing the group cannot be served, nor moved before it is settled.
+      if (target !== null && objects.#disks.has(disk) && objects.#disks.has(target)) await objects.#moves.settle(pg);
     }
     return objects;
   }
@@ -70,6 +72,7 @@ export class LocalObjects implements ObjectIO {
     return [...this.#disks.values()];
   }
 
+  /** A disk that was missing when a move to or from it was on is not added like this, but found by `open`. */
   addDisk(disk: Disk): void {
     if (this.#disks.has(disk.number)) throw new Error(`disk ${disk.number} is there already`);
     this.#disks.set(disk.number, disk);

@@ -18,7 +18,7 @@ import { ObjectIndex } from './object-index.js';
 import { OpenFile } from './open-file.js';
 import { PairTable } from './pair-table.js';
 import { Serials } from './serials.js';
-import { Space, type SpaceReport } from './space.js';
+import { Space } from './space.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
 import { sweep } from './sweep.js';
 import { SYSTEM, type System } from './system.js';
@@ -315,8 +315,15 @@ export class Disk extends EventEmitter<DiskEvents> {
     }
     const file = new OpenFile(fd, path, pg, family, index, serial, this.layer(family, layer));
     file.fresh = created;
+    // Given up while it was being opened: the reader that is here has it once more, then it is closed.
+    file.forgotten = !this.#holds(family, index, serial);
     this.descriptors.add(file);
     return file;
+  }
+
+  #holds(family: number, index: number, serial: number): boolean {
+    const objects = this.index.scan(family, index, index + 1, Number.MAX_SAFE_INTEGER);
+    return objects.some((object) => object.kind === OBJECT && object.serial === serial);
   }
 
   /** A new empty file for an object, held; the index does not have it yet. */
@@ -393,11 +400,6 @@ export class Disk extends EventEmitter<DiskEvents> {
       if (state) states.push(state);
     }
     await this.flusher.flush(states);
-  }
-
-  /** Bytes of the disk and how far it is filled, as of the last second. */
-  spaceReport(): SpaceReport {
-    return this.space.report();
   }
 
   /** Flushes everything and closes the disk. The caller has no operation under way. */

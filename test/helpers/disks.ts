@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Assertions } from 'brittle';
 import { LocalObjects, type LocalObjectsOptions } from '../../lib/replication/local-objects.js';
 import type { Chain, ChainLayer } from '../../lib/replication/object-io.js';
@@ -29,6 +31,18 @@ export async function openDisk(t: Assertions, directory: string, options: DiskOp
   const disk = await Disk.open(directory, IDENTITY, options);
   t.teardown(() => disk.close(), { order: 10, force: true });
   return disk;
+}
+
+/**
+ * A copy of an open disk's directory: what a process that is killed now would leave. No operation is under way on it.
+ */
+export async function killedCopy(t: Assertions, disk: Disk): Promise<string> {
+  const directory = await temporaryDirectory(t);
+  const copied = spawnSync('cp', ['-a', '--sparse=always', `${disk.directory}/.`, directory]);
+  if (copied.status !== 0) throw new Error(`cp: ${copied.stderr}`);
+  // It belongs to the processes that have the other one open.
+  await rm(join(directory, 'index', 'lock.mdb'));
+  return directory;
 }
 
 export function groupOf(family: number, index: number): number {
