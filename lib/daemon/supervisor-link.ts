@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import type { Negotiated } from '../fuse/session.js';
 import type { SupervisorMessage, WorkerMessage } from './messages.js';
 
@@ -14,10 +16,12 @@ export class SupervisorLink {
   readonly restarts = Number(process.env.SHEEP_RESTART ?? 0);
   #waiting: ((message: SupervisorMessage) => void) | null = null;
   #onStop: (() => void) | null = null;
+  #onLost: (() => void) | null = null;
   #stopAsked = false;
 
   constructor() {
     process.on('message', (message) => this.#receive(message as SupervisorMessage));
+    process.on('disconnect', () => this.#onLost?.());
     // The terminal sends signals to both processes; the supervisor passes on what is meant. Without one, they count.
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.on(signal, () => {
@@ -41,9 +45,13 @@ export class SupervisorLink {
     this.#send({ type: 'ready' });
   }
 
-  /** Answers whether files were still open. */
-  async unmount(): Promise<boolean> {
-    if (!process.connected) return false;
+  /** Answers whether files were still open. A worker that has lost its supervisor takes the mount away itself. */
+  async unmount(path: string): Promise<boolean> {
+    if (!process.connected) {
+      // Not waited for in a blocking way: the kernel may still ask this very process.
+      await promisify(execFile)('umount', ['-i', '-l', path]);
+      return false;
+    }
     const answer = await this.#ask({ type: 'unmount' });
     return answer.type === 'unmounted' && answer.busy;
   }
@@ -52,6 +60,11 @@ export class SupervisorLink {
   onStop(listener: () => void): void {
     this.#onStop = listener;
     if (this.#stopAsked) listener();
+  }
+
+  /** `listener` is called when the supervisor died: nobody would start another worker. */
+  onLost(listener: () => void): void {
+    this.#onLost = listener;
   }
 
   #ask(message: WorkerMessage): Promise<SupervisorMessage> {

@@ -139,7 +139,9 @@ class Supervisor {
     this.#worker = null;
     if (code === 0 || this.#stopping || (!this.#everReady && code !== null)) {
       if (this.#mountPath !== null) this.#unmount();
-      process.exit(code ?? 1);
+      // Ends by itself when systemd has been told what there is to tell.
+      process.exitCode = code ?? 1;
+      return;
     }
     // Without resend, or with a worker that died before it had answered INIT, requests in flight are lost: the mount
     // starts afresh.

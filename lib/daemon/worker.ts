@@ -124,12 +124,19 @@ class Worker {
     }
     await vdis.start();
     this.#served = kernel
-      ? this.#serveKernel(filesystem, metrics, resume)
+      ? this.#serveKernel(filesystem, metrics, mountPoint, resume)
       : await this.#serveNative(filesystem, mountPoint);
     this.#undo.length = 0;
     await disks.start();
     administration.resume();
     this.#link.onStop(() => void this.stop());
+    this.#link.onLost(() => {
+      if (!this.#stopping) {
+        this.#log.error(
+          `the supervisor died; guests go on, but nothing starts this worker again: end it (kill ${process.pid}) and start sheep anew when no guest runs`,
+        );
+      }
+    });
     this.#link.ready();
     this.#log.info(`ready${resume === null ? '' : ' again'}: images are in ${mountPoint}`);
     await this.#served.closed;
@@ -180,7 +187,7 @@ class Worker {
     return path;
   }
 
-  #serveKernel(operations: Operations, metrics: Metrics, resume: Negotiated | null): Served {
+  #serveKernel(operations: Operations, metrics: Metrics, mountPoint: string, resume: Negotiated | null): Served {
     const session = new Session({
       device: DEVICE_FD,
       operations,
@@ -192,7 +199,7 @@ class Worker {
     });
     session.start();
     const unmount = async () => {
-      if (await this.#link.unmount()) this.#log.warn('files were open when the mount was taken away');
+      if (await this.#link.unmount(mountPoint)) this.#log.warn('files were open when the mount was taken away');
     };
     return { closed: session.closed, unmount };
   }

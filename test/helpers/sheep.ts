@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Assertions } from 'brittle';
-import { isMounted, killGroup, temporaryDirectory, track, trackMount, unmount } from './cleanup.js';
+import { isMounted, killGroup, mountedAt, temporaryDirectory, track, trackMount, unmount } from './cleanup.js';
 import { childrenOf, executableOf, isRunning } from './proc.js';
 import { RunError, type RunOptions, type RunResult, run } from './run.js';
+import type { Teardowns } from './scope.js';
 import { until } from './until.js';
 
 const READY_DEADLINE_MS = 20_000;
@@ -145,7 +145,7 @@ export class Sheep {
 }
 
 /** Starts a daemon and answers at once, whether it will be usable or not. */
-export async function spawnSheep(t: Assertions, options: SheepOptions = {}): Promise<Sheep> {
+export async function spawnSheep(t: Teardowns, options: SheepOptions = {}): Promise<Sheep> {
   const paths = await prepare(t, options);
   const [command, ...first] = SHEEP;
   trackMount(paths.mount);
@@ -163,7 +163,7 @@ export async function spawnSheep(t: Assertions, options: SheepOptions = {}): Pro
 }
 
 /** Starts a daemon and waits until its mount can be used. */
-export async function startSheep(t: Assertions, options: SheepOptions = {}): Promise<Sheep> {
+export async function startSheep(t: Teardowns, options: SheepOptions = {}): Promise<Sheep> {
   const sheep = await spawnSheep(t, options);
   await sheep.waitReady();
   return sheep;
@@ -191,11 +191,13 @@ export function runDog(sheep: Sheep, args: readonly string[], options?: RunOptio
   return run(command!, [...first, '--control', sheep.control, ...args], options);
 }
 
-async function prepare(t: Assertions, options: SheepOptions) {
+async function prepare(t: Teardowns, options: SheepOptions) {
   const base = await temporaryDirectory(t);
   const mount = options.mount ?? join(base, 'mount');
   const state = options.state ?? join(base, 'state');
-  for (const directory of [mount, state, ...(options.disks ?? [])]) await mkdir(directory, { recursive: true });
+  // A mount that a dead daemon left cannot even be looked at, and is the next daemon's to clear.
+  const directories = mountedAt(mount).length > 0 ? [state] : [mount, state];
+  for (const directory of [...directories, ...(options.disks ?? [])]) await mkdir(directory, { recursive: true });
   return { mount, state, control: options.control ?? join(base, 'sheep.sock') };
 }
 
