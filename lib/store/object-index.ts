@@ -50,7 +50,8 @@ export class ObjectIndex {
   readonly #onFailure: (error: unknown) => void;
   readonly #failed: Promise<never>;
   #reject: (error: unknown) => void = () => {};
-  #commits = 0;
+  /** Commits made so far. */
+  commits = 0;
   #commitsDurable = 0;
 
   /** Serial of the last object that `find` found. */
@@ -182,7 +183,7 @@ export class ObjectIndex {
   async commit(change: () => void): Promise<void> {
     try {
       const committed = this.#environment.batch(change);
-      this.#commits++;
+      this.commits++;
       await committed;
     } catch (error) {
       throw this.#fail(error);
@@ -191,11 +192,11 @@ export class ObjectIndex {
 
   /** Resolves when all commits made so far survive a power cut. */
   durable(): Promise<void> {
-    return this.#commitsDurable === this.#commits ? DONE : this.#flush();
+    return this.#commitsDurable === this.commits ? DONE : this.#flush();
   }
 
   async #flush(): Promise<void> {
-    const commits = this.#commits;
+    const { commits } = this;
     try {
       // The environment's own promise stays pending for ever after a commit that failed.
       await Promise.race([this.#environment.flushed, this.#failed]);
