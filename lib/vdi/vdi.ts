@@ -43,6 +43,8 @@ export class Vdi {
   #chain: Chain;
   #size: number;
   #mtime: Timestamp;
+  /** When its data was last changed by this process: its ctime, unless that is later. */
+  #changed: Timestamp = { seconds: 0, nanoseconds: 0 };
   /** Serialises changes of size, bound and layers. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -62,9 +64,9 @@ export class Vdi {
     this.#onFamily = context.onFamily;
   }
 
-  /** The record as it is now, with the size and time that may not be stored yet. */
+  /** The record as it is now, with the size and times that may not be stored yet. */
   get record(): VdiRecord {
-    return { ...this.#record, size: this.#size, mtime: this.#mtime };
+    return { ...this.#record, size: this.#size, mtime: this.#mtime, ctime: this.#ctimeOver(this.#record) };
   }
 
   get size(): number {
@@ -120,7 +122,7 @@ export class Vdi {
       if (start + data.length <= OBJECT_BYTES) await this.#objects.write(this.#chain, index, start, data);
       else await this.#writeAcross(offset, data);
       if (end > this.#size) this.#size = end;
-      this.#mtime = now();
+      this.#dataChanged();
     } finally {
       this.#ranges.release(range);
     }
@@ -147,7 +149,7 @@ export class Vdi {
       // The size is found from the highest object: it must be stored before that one can go.
       if (this.#record.size < this.#size && end >= this.#size) await this.#settleSize();
       for (const part of objectRanges(offset, end - offset)) await this.#objects.discard(this.#chain, part);
-      this.#mtime = now();
+      this.#dataChanged();
     } finally {
       this.#ranges.release(range);
     }
@@ -220,35 +222,35 @@ export class Vdi {
     const record = this.#record;
     if (record.size === this.#size && record.bound === this.#size && compareTimes(record.mtime, this.#mtime) === 0)
       return;
-    await this.#frozen(() =>
-      this.#store((current) => ({ ...current, size: this.#size, bound: this.#size, mtime: this.#mtime })),
-    );
+    await this.#frozen(() => this.#store((stored) => this.#settled(stored, this.#size)));
   }
 
   /** Sets the size; what is cut off is gone, what is added reads as zeros. Throws EFBIG. */
   async resize(size: number): Promise<void> {
     if (size > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
     await this.#frozen(async () => {
-      this.#mtime = now();
+      const time = now();
       if (size >= this.#size) {
-        this.#size = size;
         const bound = Math.max(size, this.#record.bound);
-        await this.#store((record) => ({ ...record, size, bound, mtime: this.#mtime, ctime: this.#mtime }));
+        await this.#store((record) => ({ ...record, size, bound, mtime: time, ctime: time }));
+        this.#size = size;
+        this.#mtime = time;
         return;
       }
+      await this.#storeCutting(size, time);
       this.#size = size;
-      await this.#storeCutting(size);
+      this.#mtime = time;
       await this.#cut(size);
     });
   }
 
   // One transaction marks the cut and lowers the top layer's limit, so that growing again never shows what lay below.
-  async #storeCutting(size: number): Promise<void> {
+  async #storeCutting(size: number, time: Timestamp): Promise<void> {
     const { record, family } = await this.#catalog.changeImage(this.id, (record, family) => {
       const top = topOf(family, this.id);
       const limit = Math.min(size, family.layers[top]!.limit);
       return {
-        record: { ...record, size, bound: size, cutting: true, mtime: this.#mtime, ctime: this.#mtime },
+        record: { ...record, size, bound: size, cutting: true, mtime: time, ctime: time },
         family: setLimit(family, top, limit),
       };
     });
@@ -265,12 +267,14 @@ export class Vdi {
   /** Changes owner, mode, times or extended attributes; the answer is the record as it then is. */
   async setAttributes(change: (record: VdiRecord) => VdiRecord): Promise<VdiRecord> {
     return this.#alone(async () => {
+      let before = this.#mtime;
       await this.#store((stored) => {
         const { size, bound } = stored;
-        const record = change({ ...stored, mtime: this.#mtime });
-        return { ...record, size, bound };
+        before = this.#mtime;
+        return { ...change({ ...stored, mtime: before, ctime: this.#ctimeOver(stored) }), size, bound };
       });
-      this.#mtime = this.#record.mtime;
+      // Unless it was set, a write that came meanwhile has the later one.
+      if (compareTimes(this.#record.mtime, before) !== 0) this.#mtime = this.#record.mtime;
       return this.record;
     });
   }
@@ -297,14 +301,14 @@ export class Vdi {
    */
   async restack(change: () => Promise<{ record: VdiRecord; family: FamilyRecord } | null>): Promise<void> {
     await this.#frozen(async () => {
-      if (this.#record.size !== this.#size) {
-        await this.#store((current) => ({ ...current, size: this.#size, bound: this.#size }));
-      }
+      if (this.#record.size !== this.#size) await this.#store((stored) => this.#settled(stored, this.#size));
+      const before = this.#record.mtime;
       const changed = await change();
       if (!changed) return;
       this.#record = changed.record;
       this.#size = changed.record.size;
-      this.#mtime = changed.record.mtime;
+      // What is stored of an image that is only a source may lag.
+      if (compareTimes(changed.record.mtime, before) !== 0) this.#mtime = changed.record.mtime;
       this.#chain = chainOf(changed.family, this.id);
     });
   }
@@ -318,14 +322,20 @@ export class Vdi {
   }
 
   async #settleSize(): Promise<void> {
-    await this.#alone(() =>
-      this.#store((record) => ({
-        ...record,
-        size: this.#size,
-        bound: Math.max(record.bound, this.#size),
-        mtime: this.#mtime,
-      })),
-    );
+    await this.#alone(() => this.#store((stored) => this.#settled(stored, Math.max(stored.bound, this.#size))));
+  }
+
+  #settled(stored: VdiRecord, bound: number): VdiRecord {
+    return { ...stored, size: this.#size, bound, mtime: this.#mtime, ctime: this.#ctimeOver(stored) };
+  }
+
+  #dataChanged(): void {
+    this.#mtime = now();
+    this.#changed = this.#mtime;
+  }
+
+  #ctimeOver(stored: VdiRecord): Timestamp {
+    return compareTimes(stored.ctime, this.#changed) < 0 ? this.#changed : stored.ctime;
   }
 
   async #store(change: (record: VdiRecord) => VdiRecord): Promise<void> {
