@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Assertions } from 'brittle';
+import type { Teardowns } from './scope.js';
 
 const TEARDOWN_LAST = 1000;
 
@@ -94,7 +94,7 @@ export function unmount(directory: string): void {
 }
 
 /** A new directory that the test's end removes. */
-export async function temporaryDirectory(t: Assertions): Promise<string> {
+export async function temporaryDirectory(t: Teardowns): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'sheep-'));
   directories.add(directory);
   // After everything else: what is mounted or running in it must be gone. Forced: also when the test threw.
