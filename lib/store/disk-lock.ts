@@ -47,5 +47,12 @@ function unwritable(directory: string, error: unknown): StoreError {
       error,
     );
   }
+  if (codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT') {
+    return new StoreError(
+      'ENOSPC',
+      `${directory} has no space left at all: remove what is not sheepdog's from it`,
+      error,
+    );
+  }
   return new StoreError('EIO', `${directory} cannot be written: ${messageOf(error)}`, error);
 }

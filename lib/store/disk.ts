@@ -162,6 +162,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
     const rebooted = known && this.index.bootId !== bootId;
+    await this.#keepIndex(known);
     await this.#health.start();
     await this.space.refresh();
     await this.index.commit(() => {
@@ -185,6 +186,20 @@ export class Disk extends EventEmitter<DiskEvents> {
       await this.space.refresh();
       await this.activity.retireIdle(this.layers.values());
     });
+  }
+
+  /** Makes the names of the index's files durable, before it has anything to lose. Throws NOT_A_DISK. */
+  async #keepIndex(known: boolean): Promise<void> {
+    const objects = join(this.directory, 'objects');
+    if (!known && (await readdir(objects)).length > 0) {
+      throw new StoreError(
+        'NOT_A_DISK',
+        `${this.directory} has lost its index: bring the directory 'index' back, or empty the disk and add it anew`,
+      );
+    }
+    // Each time: an earlier process may have made them and not come to sync them.
+    await syncDirectory(join(this.directory, 'index'));
+    await syncDirectory(this.directory);
   }
 
   /** Takes out the objects whose copies the power cut may have torn, so that what they hide shows again. */
