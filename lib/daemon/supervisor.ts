@@ -42,6 +42,7 @@ class Supervisor {
   #stopping = false;
   #young = 0;
   #restarts = 0;
+  #next: NodeJS.Timeout | undefined;
 
   constructor(args: string[]) {
     this.#args = args;
@@ -153,7 +154,7 @@ class Supervisor {
       wait === 0 ? 'starting another' : `${this.#young} in a row died before they were ready; next in ${wait / 1000} s`;
     say(`the worker ${why} after ${(livedMs / 1000).toFixed(1)} s, ${next}`);
     this.#restarts++;
-    setTimeout(() => this.#start(), wait);
+    this.#next = setTimeout(() => this.#start(), wait);
   }
 
   #discardMount(): void {
@@ -169,6 +170,7 @@ class Supervisor {
     if (this.#stopping) return;
     this.#stopping = true;
     tellSystemd('--stopping');
+    clearTimeout(this.#next);
     if (this.#worker?.connected) this.#answer(this.#worker, { type: 'stop' });
     else this.#exited(0, null, 0);
   }

@@ -6,7 +6,7 @@ export const S_IFMT = 0o170000;
 export const S_IFREG = 0o100000;
 export const S_IFDIR = 0o040000;
 export const PERMISSION_BITS = 0o7777;
-const STAT_BLOCK_BYTES = 512;
+export const STAT_BLOCK_BYTES = 512;
 
 /** The root directory's owner, mode and times; kept under `/directory`. */
 export interface DirectoryRecord {

@@ -25,7 +25,8 @@ import { validateVdiName } from '../vdi/name.js';
 import { now, type VdiRecord } from '../vdi/records.js';
 import type { Vdi } from '../vdi/vdi.js';
 import type { Vdis } from '../vdi/vdis.js';
-import { fileAttributes, PERMISSION_BITS, S_IFMT, S_IFREG } from './attributes.js';
+import { fileAttributes, PERMISSION_BITS, S_IFMT, S_IFREG, STAT_BLOCK_BYTES } from './attributes.js';
+import { Copiers } from './copiers.js';
 import { copyBytes } from './copy.js';
 import type { Directory } from './directory.js';
 import type { Handles } from './handles.js';
@@ -35,6 +36,8 @@ import { getXattr, listXattrs, removeXattr, setXattr } from './xattrs.js';
 /** O_DIRECT transfers are in sectors, as on a disk: qemu finds its alignment by trying. */
 const SECTOR_BYTES = 512;
 const NAME_BYTES_MAX = 255;
+/** Entries that one readdir answers at the most: the kernel's buffer seldom takes as many. */
+const ENTRIES_MAX = 64;
 /** Unit of statfs. */
 const STATFS_BLOCK_BYTES = 4096;
 
@@ -60,6 +63,7 @@ export class Filesystem implements Operations {
   readonly #locks: Locks;
   readonly #directory: Directory;
   readonly #options: FilesystemOptions;
+  readonly #copiers = new Copiers();
 
   constructor(options: FilesystemOptions) {
     this.#vdis = options.vdis;
@@ -85,8 +89,7 @@ export class Filesystem implements Operations {
       { name: '..', node: ROOT_NODE, cookie: 2, attributes: root },
     ];
     // An image's number is its cookie: a listing goes on rightly while others come and go.
-    for (const record of await this.#vdis.list()) {
-      if (record.id <= after) continue;
+    for (const record of await this.#vdis.list(after, ENTRIES_MAX)) {
       entries.push({
         name: record.name,
         node: record.id,
@@ -167,9 +170,12 @@ export class Filesystem implements Operations {
 
   // Attributes
 
-  async getattr(node: number): Promise<Attributes> {
+  async getattr(node: number, _handle: number | null, context: Context): Promise<Attributes> {
     if (node === ROOT_NODE) return this.#directory.attributes();
-    return this.#attributes(await this.#vdis.record(node));
+    const attributes = await this.#attributes(await this.#vdis.record(node));
+    const whole = Math.ceil(attributes.size / STAT_BLOCK_BYTES);
+    if (attributes.blocks < whole && this.#copiers.isCopying(node, context.pid)) attributes.blocks = whole;
+    return attributes;
   }
 
   async setattr(node: number, _handle: number | null, changes: SetAttributes): Promise<Attributes> {
@@ -219,7 +225,7 @@ export class Filesystem implements Operations {
   async statfs(): Promise<FilesystemStatistics> {
     const { total, free } = this.#options.space();
     const blocks = (bytes: number) => Math.floor(bytes / STATFS_BLOCK_BYTES);
-    const files = (await this.#vdis.list()).length;
+    const files = await this.#vdis.count();
     const filesFree = Math.floor(free / OBJECT_BYTES);
     return {
       blockSize: STATFS_BLOCK_BYTES,
@@ -239,10 +245,12 @@ export class Filesystem implements Operations {
     await this.#vdis.load(node);
     const handle = await this.#handles.add(node, flags, context);
     // It may have been removed between the look-up and the handle.
+    await this.#vdis.removed(node);
     await this.#vdis.record(node).catch(async (error) => {
       await this.#handles.remove(handle);
       throw error;
     });
+    this.#copiers.opened(handle, node, context.pid, flags);
     return { handle };
   }
 
@@ -271,6 +279,7 @@ export class Filesystem implements Operations {
   }
 
   async release(node: number, handle: number): Promise<void> {
+    this.#copiers.released(handle);
     await this.#locks.releaseHandle(node, handle);
     await this.#handles.remove(handle);
     if (this.#handles.opens(node) > 0) return;
