@@ -62,9 +62,9 @@ test('a group is moved with all layers, and nothing else is', async (t) => {
     t.is(await objects.end(image, (4 + GROUPS) * OBJECT_BYTES), (3 + GROUPS) * OBJECT_BYTES + 12288);
   }
   t.is(objects.usage(1, 1), 2 * GROUPS);
-  const file = await target.acquire(pg, 1, 3 + GROUPS, 2, serialOf(target, 3 + GROUPS, 2));
+  const file = await target.files.acquire(pg, 1, 3 + GROUPS, 2, serialOf(target, 3 + GROUPS, 2));
   t.ok((await target.io.stat(file!.fd)).blocks * 512 >= OBJECT_BYTES, 'what was allocated stays so');
-  target.release(file!);
+  target.files.release(file!);
   t.is(target.flusher.dirtyFiles, 0, 'all of it is on disk');
 });
 

@@ -162,8 +162,8 @@ test('files that the index does not have are swept after a kill, others stay', a
 
 /** A file as of a write that was killed before its commit. */
 async function makeLeftover(disk: Disk): Promise<string> {
-  const file = await disk.create(0, 1, OBJECT_BYTES, 1);
+  const file = await disk.files.create(0, 1, OBJECT_BYTES, 1);
   await disk.io.write(file.fd, Buffer.alloc(4096, 9), 0, 4096, 0);
-  disk.release(file);
+  disk.files.release(file);
   return file.path.slice(disk.directory.length);
 }

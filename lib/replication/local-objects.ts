@@ -1,8 +1,9 @@
 import { type Disk, type LayerView, StoreError } from '../store/index.js';
+import type { Place } from '../store/object-create.js';
 import { cutObject, discardObject, removeEntry } from '../store/object-discard.js';
 import { mergeObject } from '../store/object-merge.js';
 import { layerEnd, nextIndex, readObject, seekObject } from '../store/object-read.js';
-import { allocateObject, type Place, tryWrite, writeObject } from '../store/object-write.js';
+import { allocateObject, tryWrite, writeObject } from '../store/object-write.js';
 import { walk } from '../store/walk.js';
 import { IndexLocks } from './index-locks.js';
 import { GroupMoves, type MoveOptions } from './move.js';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Disk } from '../store/index.js';
+import type { Place } from '../store/object-create.js';
 import { removeIndex, transferIndex } from '../store/object-transfer.js';
-import type { Place } from '../store/object-write.js';
 import { turn } from '../store/walk.js';
 import type { IndexLocks } from './index-locks.js';
 import type { GroupPlacement } from './local-objects.js';

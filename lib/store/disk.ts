@@ -8,18 +8,19 @@ import { ChunkPool } from './chunk-pool.js';
 import { CHECK_INTERVAL_MS, FILES_OPEN_MAX, FORMAT_VERSION, OBJECT_BYTES, OPERATIONS_MAX } from './constants.js';
 import { Descriptors } from './descriptors.js';
 import { lockDirectory, openRecord } from './disk-lock.js';
-import { fileName, HOLE, OBJECT } from './entry.js';
+import { HOLE, OBJECT } from './entry.js';
 import { FileIo } from './file-io.js';
 import { Flusher } from './flusher.js';
 import { Health } from './health.js';
 import { type DiskIdentity, type DiskRecord, syncDirectory, writeRecord } from './identity.js';
 import { LayerState } from './layer-state.js';
+import { ObjectFiles } from './object-files.js';
 import { ObjectIndex } from './object-index.js';
-import { OpenFile } from './open-file.js';
 import { PairTable } from './pair-table.js';
+import { dropUnsynced, syncInherited } from './predecessor.js';
 import { Serials } from './serials.js';
 import { Space } from './space.js';
-import { codeOf, messageOf, StoreError } from './store-error.js';
+import { messageOf, StoreError } from './store-error.js';
 import { sweep } from './sweep.js';
 import { SYSTEM, type System } from './system.js';
 import { Trash } from './trash.js';
@@ -78,6 +79,7 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly serials: Serials;
   readonly space: Space;
   readonly trash: Trash;
+  readonly files: ObjectFiles;
   readonly chunks = new ChunkPool();
   readonly layers = new PairTable<LayerState>();
   /** Set by `resolve`, good until its next call. */
@@ -87,8 +89,6 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly #system: System;
   readonly #lock: number;
   readonly #health: Health;
-  readonly #opening = new Map<number, Promise<OpenFile | null>>();
-  readonly #directories = new Map<number, Promise<void>>();
   readonly #ending = new AbortController();
   /** What an earlier process left in the page cache. No flush answers before. */
   #inherited: Promise<void> | null = null;
@@ -108,11 +108,12 @@ export class Disk extends EventEmitter<DiskEvents> {
       // A failed close of a file that is synced, or of no more use, has nothing to say.
       this.io.close(file.fd).catch(() => {});
     });
-    this.flusher = new Flusher(this.io, this.index, this.descriptors, (pg) => this.#groupDirectory(pg));
+    this.flusher = new Flusher(this.io, this.index, this.descriptors, (pg) => this.files.groupDirectory(pg));
     this.activity = new ActivityLog(this.io, this.index, this.flusher);
     this.serials = new Serials(this.index);
     this.space = new Space(directory, this.io, (total) => this.emit('resized', total));
     this.trash = new Trash(this.io, this.index);
+    this.files = new ObjectFiles(directory, this, (family, layer) => this.layer(family, layer));
     this.#health = new Health(directory, record, this.io);
   }
 
@@ -166,13 +167,13 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.#health.start();
     await this.space.refresh();
     await this.index.commit(() => {
-      if (rebooted) this.#dropUnsynced();
+      if (rebooted) dropUnsynced(this.index);
       this.index.setBoot(bootId, false);
     });
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));
     if (!clean && !rebooted) {
-      this.#inherited = this.#syncInherited();
+      this.#inherited = syncInherited(this, this.#system).then(() => this.#adoptActive());
       // Flushes report it.
       this.#inherited.catch(() => {});
     } else {
@@ -200,37 +201,6 @@ export class Disk extends EventEmitter<DiskEvents> {
     // Each time: an earlier process may have made them and not come to sync them.
     await syncDirectory(join(this.directory, 'index'));
     await syncDirectory(this.directory);
-  }
-
-  /** Takes out the objects whose copies the power cut may have torn, so that what they hide shows again. */
-  #dropUnsynced(): void {
-    for (const { key, serial } of this.index.unsyncedObjects()) {
-      const { family, index, layer } = key;
-      if (this.index.find(family, index, layer) === OBJECT && this.index.foundSerial === serial) {
-        this.index.remove(family, index, layer);
-      } else {
-        this.index.unmarkUnsynced(family, index, layer);
-      }
-    }
-  }
-
-  async #syncInherited(): Promise<void> {
-    const marks = this.index.unsyncedObjects();
-    try {
-      await this.#system.syncFilesystem(this.directory);
-    } catch (error) {
-      throw this.fail(messageOf(error));
-    }
-    await this.index.commit(() => {
-      for (const { key, serial } of marks) {
-        const { family, index, layer } = key;
-        if (this.index.find(family, index, layer) !== OBJECT || this.index.foundSerial !== serial) continue;
-        const file = this.descriptors.get(serial);
-        if (file) file.unsynced = false;
-        this.index.unmarkUnsynced(family, index, layer);
-      }
-    });
-    this.#adoptActive();
   }
 
   /** What an earlier process wrote is on disk as far as it ever will be. */
@@ -291,113 +261,6 @@ export class Disk extends EventEmitter<DiskEvents> {
       if (visible <= 0) return false;
     }
     return false;
-  }
-
-  /**
-   * The open file of an object, held: the caller calls `release`. Null where the index has come to hold another file
-   * meanwhile. Throws EIO where the file of an object that was flushed is missing.
-   */
-  async acquire(pg: number, family: number, index: number, layer: number, serial: number): Promise<OpenFile | null> {
-    let file = this.descriptors.get(serial);
-    while (!file) {
-      let opening = this.#opening.get(serial);
-      if (!opening) {
-        opening = this.#open(pg, family, index, layer, serial).finally(() => this.#opening.delete(serial));
-        this.#opening.set(serial, opening);
-      }
-      if ((await opening) === null) return null;
-      // Asked for again: the cache may have closed it before this caller's turn came.
-      file = this.descriptors.get(serial);
-    }
-    file.users++;
-    return file;
-  }
-
-  async #open(pg: number, family: number, index: number, layer: number, serial: number): Promise<OpenFile | null> {
-    const path = this.path(pg, family, index, serial);
-    let fd: number;
-    let created = false;
-    try {
-      fd = await this.io.open(path, fs.constants.O_RDWR);
-    } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error;
-      if (this.index.find(family, index, layer) !== OBJECT || this.index.foundSerial !== serial) return null;
-      // A power cut takes files that were never flushed, and what was in them.
-      if (!this.index.isActive(family, index, layer)) throw new StoreError('EIO', `${path} is missing`);
-      await this.#ensureDirectory(pg);
-      fd = await this.io.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT);
-      created = true;
-    }
-    const file = new OpenFile(fd, path, pg, family, index, serial, this.layer(family, layer));
-    file.fresh = created;
-    // Given up while it was being opened: the reader that is here has it once more, then it is closed.
-    file.forgotten = !this.#holds(family, index, serial);
-    this.descriptors.add(file);
-    return file;
-  }
-
-  #holds(family: number, index: number, serial: number): boolean {
-    const objects = this.index.scan(family, index, index + 1, Number.MAX_SAFE_INTEGER);
-    return objects.some((object) => object.kind === OBJECT && object.serial === serial);
-  }
-
-  /** A new empty file for an object, held; the index does not have it yet. */
-  async create(pg: number, family: number, index: number, layer: number): Promise<OpenFile> {
-    await this.#ensureDirectory(pg);
-    const serial = await this.serials.next();
-    const path = this.path(pg, family, index, serial);
-    let fd: number;
-    try {
-      fd = await this.io.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC);
-    } catch (error) {
-      throw codeOf(error) === 'ENOENT' ? this.fail(`${path} cannot be made: its directory vanished`) : error;
-    }
-    const file = new OpenFile(fd, path, pg, family, index, serial, this.layer(family, layer));
-    file.fresh = true;
-    file.users = 1;
-    this.descriptors.add(file);
-    return file;
-  }
-
-  release(file: OpenFile): void {
-    file.users--;
-    this.descriptors.settle(file);
-  }
-
-  /** The index does not have the file (any more, as committed): closes it after its last use, and unlinks it. */
-  dispose(pg: number, family: number, index: number, serial: number): void {
-    const file = this.descriptors.get(serial);
-    if (file) this.flusher.forget(file);
-    this.trash.add(this.path(pg, family, index, serial));
-  }
-
-  path(pg: number, family: number, index: number, serial: number): string {
-    return join(this.#groupDirectory(pg), fileName(family, index, serial));
-  }
-
-  #groupDirectory(pg: number): string {
-    return join(this.directory, 'objects', String(pg));
-  }
-
-  /** Makes the names of the group's files durable. */
-  syncGroup(pg: number): Promise<void> {
-    return this.io.syncDirectory(this.#groupDirectory(pg));
-  }
-
-  #ensureDirectory(pg: number): Promise<void> {
-    let made = this.#directories.get(pg);
-    if (!made) {
-      made = this.#makeDirectory(pg);
-      this.#directories.set(pg, made);
-      made.catch(() => this.#directories.delete(pg));
-    }
-    return made;
-  }
-
-  async #makeDirectory(pg: number): Promise<void> {
-    // Synced even where it is found: an earlier process may have made it and not come to sync it.
-    await this.io.makeDirectory(this.#groupDirectory(pg));
-    await this.io.syncDirectory(join(this.directory, 'objects'));
   }
 
   /**

@@ -1,7 +1,8 @@
 import type { Disk, LayerView } from './disk.js';
 import { HOLE, NO_END, NOTHING, OBJECT } from './entry.js';
 import { isWhole } from './file-content.js';
-import { acquireBelow, acquireTop, activate, createObject, type Place } from './object-write.js';
+import { acquireBelow, createObject, type Place } from './object-create.js';
+import { acquireTop, activate } from './object-write.js';
 import type { OpenFile } from './open-file.js';
 import { ZEROS } from './zeros.js';
 
@@ -29,7 +30,7 @@ export async function discardObject(
   }
   const below = await acquireBelow(disk, place, layers);
   if (!below) return;
-  disk.release(below.file);
+  disk.files.release(below.file);
   if (offset >= below.length) return;
   if (offset === 0 && length >= below.length) {
     await replaceByHole(disk, place, top, epoch);
@@ -65,7 +66,7 @@ async function discardOwn(
       disk.flusher.mark(file);
     }
   } finally {
-    disk.release(file);
+    disk.files.release(file);
   }
 }
 
@@ -97,7 +98,7 @@ async function replaceByHole(disk: Disk, place: Place, layer: number, epoch: num
     disk.activity.drop(state, disk.activity.record(state, index, epoch));
   });
   if (disk.durableActivity) await disk.index.durable();
-  if (kind === OBJECT) disk.dispose(pg, family, index, serial);
+  if (kind === OBJECT) disk.files.dispose(pg, family, index, serial);
 }
 
 /**
@@ -114,7 +115,7 @@ export async function removeEntry(disk: Disk, place: Place, layer: number): Prom
     disk.index.remove(family, index, layer);
     disk.activity.forget(disk.layer(family, layer), index);
   });
-  if (kind === OBJECT) disk.dispose(pg, family, index, serial);
+  if (kind === OBJECT) disk.files.dispose(pg, family, index, serial);
   return true;
 }
 
@@ -142,7 +143,7 @@ export async function cutObject(
       disk.flusher.mark(file);
     }
   } finally {
-    disk.release(file);
+    disk.files.release(file);
   }
 }
 

@@ -1,8 +1,8 @@
 import { OBJECT_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import { type Entry, HOLE, NO_END, NOTHING, OBJECT } from './entry.js';
+import type { Place } from './object-create.js';
 import { removeEntry } from './object-discard.js';
-import type { Place } from './object-write.js';
 
 /**
  * Gives what `layer` has at the index to `child`, if that has nothing there and shows it; else deletes it. The file
@@ -61,7 +61,7 @@ export async function mergeObject(
  */
 async function cutDurably(disk: Disk, place: Place, layer: number, serial: number, visible: number): Promise<void> {
   if (visible >= OBJECT_BYTES) return;
-  const file = await disk.acquire(place.pg, place.family, place.index, layer, serial);
+  const file = await disk.files.acquire(place.pg, place.family, place.index, layer, serial);
   if (!file) throw new Error('an index changed under its lock');
   try {
     const { size } = await disk.io.stat(file.fd);
@@ -70,6 +70,6 @@ async function cutDurably(disk: Disk, place: Place, layer: number, serial: numbe
     file.whole = false;
     await disk.io.syncData(file.fd);
   } finally {
-    disk.release(file);
+    disk.files.release(file);
   }
 }

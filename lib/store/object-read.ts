@@ -2,7 +2,7 @@ import { OBJECT_BYTES } from './constants.js';
 import type { Disk, LayerView } from './disk.js';
 import { NO_END, OBJECT } from './entry.js';
 import { seekContent } from './file-content.js';
-import type { Place } from './object-write.js';
+import type { Place } from './object-create.js';
 import type { OpenFile } from './open-file.js';
 import { walk, walkReverse } from './walk.js';
 
@@ -43,12 +43,12 @@ function readFile(disk: Disk, file: OpenFile, offset: number, target: Buffer, vi
       length,
       offset,
       (filled) => {
-        disk.release(file);
+        disk.files.release(file);
         if (filled < target.length) target.fill(0, filled);
         resolve();
       },
       (error) => {
-        disk.release(file);
+        disk.files.release(file);
         reject(error);
       },
     );
@@ -64,7 +64,7 @@ async function openAndRead(
 ): Promise<void> {
   const shown = await acquireShown(disk, place, layers);
   if (shown && shown.visible > offset) return readFile(disk, shown.file, offset, target, shown.visible);
-  if (shown) disk.release(shown.file);
+  if (shown) disk.files.release(shown.file);
   target.fill(0);
 }
 
@@ -78,7 +78,7 @@ async function acquireShown(
   for (let tries = 0; tries < HANDS_CHANGED_MAX; tries++) {
     if (!disk.resolve(family, layers, index, 0)) return null;
     const { layer, serial, visible } = disk.resolved;
-    const file = await disk.acquire(pg, family, index, layer, serial);
+    const file = await disk.files.acquire(pg, family, index, layer, serial);
     // Null: replaced before it could be opened. What is there now is what the caller may see.
     if (file) return { file, visible };
   }
@@ -102,7 +102,7 @@ export async function seekObject(
   try {
     return await seekContent(disk, shown.file, shown.visible, offset, data);
   } finally {
-    disk.release(shown.file);
+    disk.files.release(shown.file);
   }
 }
 
@@ -124,14 +124,14 @@ export async function layerEnd(
         if (object.end === 0) continue;
         return Math.min(bound, index * OBJECT_BYTES + object.end);
       }
-      const file = await disk.acquire(pgOf(index), family, index, layer, serial);
+      const file = await disk.files.acquire(pgOf(index), family, index, layer, serial);
       // Null: it changed while it was looked for, which an answer about a layer in use may leave out.
       if (!file) continue;
       try {
         const { size } = await disk.io.stat(file.fd);
         if (size > 0) return Math.min(bound, index * OBJECT_BYTES + size);
       } finally {
-        disk.release(file);
+        disk.files.release(file);
       }
     }
   }

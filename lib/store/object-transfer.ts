@@ -2,8 +2,8 @@ import { OBJECT_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import { OBJECT } from './entry.js';
 import { copyContent, fillObject, isWhole } from './file-content.js';
+import type { Place } from './object-create.js';
 import type { IndexedObject } from './object-index.js';
-import type { Place } from './object-write.js';
 import type { OpenFile } from './open-file.js';
 import { StoreError } from './store-error.js';
 
@@ -29,7 +29,7 @@ export async function transferIndex(source: Disk, target: Disk, place: Place): P
       bytes += length;
       await target.io.syncData(file.fd);
     }
-    if (copies.length > 0) await target.syncGroup(pg);
+    if (copies.length > 0) await target.files.syncGroup(pg);
     for (const { layer } of objects) await target.activity.room(target.layer(family, layer));
     await target.index.commit(() => {
       let next = 0;
@@ -44,14 +44,14 @@ export async function transferIndex(source: Disk, target: Disk, place: Place): P
     await target.index.durable();
   } catch (error) {
     for (const file of copies) {
-      target.release(file);
-      target.dispose(pg, family, index, file.serial);
+      target.files.release(file);
+      target.files.dispose(pg, family, index, file.serial);
     }
     throw error;
   }
   for (const file of copies) {
     file.fresh = false;
-    target.release(file);
+    target.files.release(file);
   }
   await removeIndex(source, place);
   return bytes;
@@ -64,11 +64,11 @@ async function copyFile(
   object: IndexedObject,
 ): Promise<{ file: OpenFile; length: number }> {
   const { family, index, layer, serial } = object;
-  const from = await source.acquire(pg, family, index, layer, serial);
+  const from = await source.files.acquire(pg, family, index, layer, serial);
   if (!from) throw new Error('an index changed under its lock');
   const release = target.space.promise(OBJECT_BYTES);
   try {
-    const file = await target.create(pg, family, index, layer);
+    const file = await target.files.create(pg, family, index, layer);
     try {
       const { size } = await source.io.stat(from.fd);
       await copyContent({ disk: source, file: from }, { disk: target, file }, size);
@@ -76,13 +76,13 @@ async function copyFile(
       if (await isWhole(source, from)) await fillObject(target, file);
       return { file, length: size };
     } catch (error) {
-      target.release(file);
-      target.dispose(pg, family, index, file.serial);
+      target.files.release(file);
+      target.files.dispose(pg, family, index, file.serial);
       throw error;
     }
   } finally {
     release();
-    source.release(from);
+    source.files.release(from);
   }
 }
 
@@ -98,5 +98,5 @@ export async function removeIndex(disk: Disk, place: Place): Promise<void> {
       disk.activity.forget(disk.layer(family, layer), index);
     }
   });
-  for (const { kind, serial } of objects) if (kind === OBJECT) disk.dispose(pg, family, index, serial);
+  for (const { kind, serial } of objects) if (kind === OBJECT) disk.files.dispose(pg, family, index, serial);
 }

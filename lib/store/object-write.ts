@@ -1,17 +1,10 @@
 import { OBJECT_BYTES } from './constants.js';
 import type { Disk, LayerView } from './disk.js';
-import { HOLE, NO_END, OBJECT } from './entry.js';
-import { copyContent, fillObject, isWhole } from './file-content.js';
+import { NO_END, OBJECT } from './entry.js';
+import { fillObject, isWhole } from './file-content.js';
 import type { ActiveObject } from './layer-state.js';
+import { createObject, type Place, reserve } from './object-create.js';
 import type { OpenFile } from './open-file.js';
-import { StoreError } from './store-error.js';
-
-/** An index of an image, and the placement group that it is in. */
-export interface Place {
-  pg: number;
-  family: number;
-  index: number;
-}
 
 /** What is let go when an operation ends. */
 export interface Releasable {
@@ -60,7 +53,7 @@ function writeFile(
     const end = () => {
       disk.activity.drop(file.layer, active);
       disk.flusher.mark(file);
-      disk.release(file);
+      disk.files.release(file);
       lock?.release();
     };
     disk.io.writeThen(
@@ -110,7 +103,7 @@ export async function writeObject(
       disk.activity.drop(file.layer, active);
     }
   } finally {
-    disk.release(file);
+    disk.files.release(file);
   }
 }
 
@@ -142,7 +135,7 @@ export async function allocateObject(
       disk.activity.drop(file.layer, active);
     }
   } finally {
-    disk.release(file);
+    disk.files.release(file);
   }
 }
 
@@ -150,7 +143,7 @@ export async function allocateObject(
 export async function acquireTop(disk: Disk, place: Place, layers: readonly LayerView[]): Promise<OpenFile | null> {
   const top = layers[0]!.layer;
   if (disk.index.find(place.family, place.index, top) !== OBJECT) return null;
-  const file = await disk.acquire(place.pg, place.family, place.index, top, disk.index.foundSerial);
+  const file = await disk.files.acquire(place.pg, place.family, place.index, top, disk.index.foundSerial);
   if (!file) throw new Error('an index changed under its lock');
   if (file.layer.layer !== top) {
     // Opened by a reader that had looked before a merge gave the file to this layer.
@@ -217,144 +210,4 @@ async function prepareSpace(disk: Disk, file: OpenFile): Promise<void> {
     release();
     disk.flusher.mark(file);
   }
-}
-
-/**
- * Keeps the space of one object back for the caller, until `release`; `low` says that the object is to be given all its
- * blocks. Throws ENOSPC where there is nothing left but the reserve.
- */
-async function reserve(disk: Disk): Promise<{ low: boolean; release: () => void }> {
-  const state = await disk.space.current();
-  if (state === 'full') {
-    throw new StoreError('ENOSPC', `${disk.directory} is full: add a disk, or delete images or snapshots`);
-  }
-  return { low: state === 'low', release: disk.space.promise(OBJECT_BYTES) };
-}
-
-/**
- * Makes the object in the view's top layer, with what shows there from below, and then `write`. The index has it when
- * all of that is in the file.
- */
-export async function createObject(
-  disk: Disk,
-  place: Place,
-  layers: readonly LayerView[],
-  write: { offset: number; source: Buffer } | null,
-  fill: boolean,
-  epoch: number,
-): Promise<void> {
-  const { low, release } = await reserve(disk);
-  try {
-    await disk.flusher.room();
-    await disk.activity.room(disk.layer(place.family, layers[0]!.layer));
-    const below = await acquireBelow(disk, place, layers);
-    try {
-      const file = await newFile(disk, place, layers[0]!.layer, below, write);
-      try {
-        if (write) await disk.io.write(file.fd, write.source, 0, write.source.length, write.offset);
-        let end = NO_END;
-        if (fill || low) {
-          end = (await disk.io.stat(file.fd)).size;
-          await fillObject(disk, file);
-        }
-        await commitObject(disk, file, end, below !== null, epoch);
-        disk.release(file);
-      } catch (error) {
-        abandon(disk, file);
-        throw error;
-      }
-    } finally {
-      if (below) disk.release(below.file);
-    }
-  } finally {
-    release();
-  }
-}
-
-/** A file, held, with what shows from below, unless `write` covers that. */
-async function newFile(
-  disk: Disk,
-  place: Place,
-  layer: number,
-  below: Below | null,
-  write: { offset: number; source: Buffer } | null,
-): Promise<OpenFile> {
-  const covered = write?.offset === 0 && write.source.length >= (below?.length ?? 0);
-  const copied = below && !covered;
-  const clone = copied && disk.clones ? await cloneFile(disk, place, layer, below) : null;
-  if (clone) return clone;
-  const file = await disk.create(place.pg, place.family, place.index, layer);
-  try {
-    if (copied) await copyContent({ disk, file: below.file }, { disk, file }, below.length);
-  } catch (error) {
-    abandon(disk, file);
-    throw error;
-  }
-  return file;
-}
-
-/** A file, held, that shares the blocks of what lies below; null where the file system has no such thing. */
-async function cloneFile(disk: Disk, place: Place, layer: number, below: Below): Promise<OpenFile | null> {
-  const file = await disk.create(place.pg, place.family, place.index, layer);
-  try {
-    if (await disk.io.clone(below.file.path, file.path)) {
-      await disk.io.truncate(file.fd, below.length);
-      return file;
-    }
-  } catch (error) {
-    abandon(disk, file);
-    throw error;
-  }
-  // The refused clone has unlinked the file.
-  disk.clones = false;
-  abandon(disk, file);
-  return null;
-}
-
-function abandon(disk: Disk, file: OpenFile): void {
-  disk.release(file);
-  disk.dispose(file.pg, file.family, file.index, file.serial);
-}
-
-async function commitObject(disk: Disk, file: OpenFile, end: number, copied: boolean, epoch: number): Promise<void> {
-  const { index } = file;
-  const { family, layer } = file.layer;
-  let active: ActiveObject | null = null;
-  file.unsynced = copied;
-  await disk.index.commit(() => {
-    disk.index.put(family, index, layer, { kind: OBJECT, serial: file.serial, modified: epoch, end });
-    active = disk.activity.record(file.layer, index, epoch);
-    // A copy that a power cut tears must not hide what it was made from.
-    if (copied) disk.index.markUnsynced(family, index, layer, file.serial);
-  });
-  if (disk.durableActivity) await disk.index.durable();
-  file.active = active;
-  disk.flusher.mark(file);
-  disk.activity.drop(file.layer, active!);
-}
-
-interface Below {
-  file: OpenFile;
-  /** Bytes that show of it. */
-  length: number;
-}
-
-/** What shows at the index from below the top layer, its file held; null where that is nothing but zeros. */
-export async function acquireBelow(disk: Disk, place: Place, layers: readonly LayerView[]): Promise<Below | null> {
-  const { pg, family, index } = place;
-  if (disk.index.find(family, index, layers[0]!.layer) === HOLE) return null;
-  if (!disk.resolve(family, layers, index, 1)) return null;
-  const { layer, serial, visible } = disk.resolved;
-  const end = disk.index.foundEnd;
-  const file = await disk.acquire(pg, family, index, layer, serial);
-  if (!file) throw new Error('an index changed under its lock');
-  try {
-    const length = end === NO_END ? (await disk.io.stat(file.fd)).size : end;
-    if (length > 0) return { file, length: Math.min(length, visible) };
-  } catch (error) {
-    disk.release(file);
-    throw error;
-  }
-  disk.release(file);
-  return null;
 }
