@@ -83,7 +83,7 @@ export class DaemonAdministration implements Administration {
         unit: 'groups',
         secondsLeft: null,
       },
-      vdis: (await vdis.list()).length,
+      vdis: await vdis.count(),
       problems: all.flatMap(problemsOf),
     };
   }
@@ -98,7 +98,7 @@ export class DaemonAdministration implements Administration {
       objectSize: OBJECT_BYTES,
       hosts: 1,
       disks: disks.status().length,
-      vdis: (await vdis.list()).length,
+      vdis: await vdis.count(),
     };
   }
 

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { Metrics } from '../control/metrics.js';
 import { ControlServer } from '../control/server.js';
@@ -60,7 +60,7 @@ class Worker {
     const state = this.#keep('state', StateDirectory.open(configuration.state));
     this.#undo.push(() => state.undo());
     const coordination = this.#keep('coordination', await openLocal(state.directory('coordination')));
-    const handles = this.#keep('handles', new Handles(state.directory('handles')));
+    const handles = this.#keep('handles', new Handles(state.directory('handles'), bootId()));
     const disks = this.#keep(
       'disks',
       await HostDisks.open({
@@ -118,7 +118,7 @@ class Worker {
     const { resume } = kernel ? await this.#link.mount(mountPoint) : { resume: null };
     if (resume === null) {
       // A new mount: nothing that an earlier one had open, locked or asked for means anything now.
-      await handles.clear();
+      handles.clear();
       await locks.dropAllOf(host);
       await vdis.catalog.forgetRequests();
     }
@@ -213,6 +213,10 @@ class Worker {
     this.#opened.push({ name, close: () => resource.close() });
     return resource;
   }
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
 const link = new SupervisorLink();

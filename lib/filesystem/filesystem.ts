@@ -243,11 +243,11 @@ export class Filesystem implements Operations {
   async open(node: number, flags: number, context: Context): Promise<Opened> {
     if (node === ROOT_NODE) throw new OperationError('EISDIR');
     await this.#vdis.load(node);
-    const handle = await this.#handles.add(node, flags, context);
+    const handle = this.#handles.add(node, flags, context);
     // It may have been removed between the look-up and the handle.
     await this.#vdis.removed(node);
-    await this.#vdis.record(node).catch(async (error) => {
-      await this.#handles.remove(handle);
+    await this.#vdis.record(node).catch((error) => {
+      this.#handles.remove(handle);
       throw error;
     });
     this.#copiers.opened(handle, node, context.pid, flags);
@@ -281,7 +281,7 @@ export class Filesystem implements Operations {
   async release(node: number, handle: number): Promise<void> {
     this.#copiers.released(handle);
     await this.#locks.releaseHandle(node, handle);
-    await this.#handles.remove(handle);
+    this.#handles.remove(handle);
     if (this.#handles.opens(node) > 0) return;
     await this.#vdis.loaded(node)?.settle();
     await this.#vdis.removeIfUnused(node);

@@ -1,9 +1,23 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
+import { OperationError } from '../fuse/errno.js';
 
 /** Handle numbers are reserved this many at a time, so that one is never given twice, whatever happens. */
 const BLOCK = 65536;
-const RESERVED_KEY = 'reserved';
-const HANDLE_PREFIX = 'handle/';
+const RESERVED_FILE = 'reserved';
+const DATABASE_PREFIX = 'boot-';
 
 export interface HandleRecord {
   vdi: number;
@@ -14,26 +28,42 @@ export interface HandleRecord {
 }
 
 /**
- * The open handles of this host's mount, stored so that the next worker on the same mount knows them. What is stored
- * survives the worker, and means nothing after the mount has gone.
+ * The open handles of this host's mount, stored so that the next worker on the same mount knows them.
+ *
+ * What is stored survives the worker, and means nothing after the mount has gone. So nothing of it is synced, which
+ * makes it fast; after a reboot it is not even looked at, since a power cut may have torn it. Only the numbers that
+ * were reserved are kept for ever.
  */
 export class Handles {
-  readonly #database: RootDatabase<unknown, string>;
+  readonly #directory: string;
+  readonly #database: RootDatabase<HandleRecord, number>;
   readonly #handles = new Map<number, HandleRecord>();
   readonly #opens = new Map<number, number>();
+  /** Released, but still stored: that they are gone could not be. */
+  readonly #released = new Set<number>();
   #next: number;
   #reserved: number;
-  #reserving: Promise<void> = Promise.resolve();
 
-  /** Opens, or makes, the table in `directory`. */
-  constructor(directory: string) {
-    this.#database = open<unknown, string>({ path: directory, encoding: 'json' });
-    // What an earlier process reserved and did not use is left out: it may have used it and not stored it.
-    this.#reserved = (this.#database.get(RESERVED_KEY) as number | undefined) ?? 1;
-    this.#next = this.#reserved;
-    for (const { key, value } of this.#database.getRange({ start: HANDLE_PREFIX, end: `${HANDLE_PREFIX}~` })) {
-      this.#remember(Number(key.slice(HANDLE_PREFIX.length)), value as HandleRecord);
+  /** Opens, or makes, the table in `directory`. `bootId` is the kernel's. */
+  constructor(directory: string, bootId: string) {
+    this.#directory = directory;
+    const name = DATABASE_PREFIX + bootId;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const entry of readdirSync(directory)) {
+      if (entry !== name && entry !== RESERVED_FILE) rmSync(join(directory, entry), { recursive: true });
     }
+    // What an earlier process reserved and did not use is left out: it may have used it and not stored it.
+    this.#reserved = readReserved(join(directory, RESERVED_FILE));
+    this.#next = this.#reserved;
+    this.#database = open<HandleRecord, number>({
+      path: join(directory, name),
+      noSubdir: false,
+      encoding: 'json',
+      noSync: true,
+      // With it, the database makes promises of its own that nobody can await.
+      eventTurnBatching: false,
+    });
+    for (const { key, value } of this.#database.getRange()) this.#remember(key, value);
   }
 
   /** How many handles of the image are open. */
@@ -49,59 +79,109 @@ export class Handles {
     return this.#handles.get(handle);
   }
 
-  /** A new handle, stored; the same one again for a request that is sent again. */
-  async add(vdi: number, flags: number, request: { unique: bigint; resent: boolean }): Promise<number> {
+  /**
+   * A new handle, stored; the same one again for a request that is sent again. The image counts as open from the call
+   * on. Throws OperationError ENOSPC or EIO where it cannot be stored.
+   */
+  add(vdi: number, flags: number, request: { unique: bigint; resent: boolean }): number {
     const unique = String(request.unique);
     if (request.resent) {
       for (const [handle, record] of this.#handles) {
         if (record.unique === unique && record.vdi === vdi) return handle;
       }
     }
-    const handle = this.#next++;
-    if (handle === this.#reserved) {
-      this.#reserved += BLOCK;
-      this.#reserving = this.#reserve(this.#reserved);
-    }
-    await this.#reserving;
     const record = { vdi, flags, unique };
-    this.#remember(handle, record);
-    await this.#database.put(HANDLE_PREFIX + handle, record);
-    return handle;
+    try {
+      if (this.#next === this.#reserved) this.#reserve(this.#reserved + BLOCK);
+      this.#store(() => this.#database.putSync(this.#next, record));
+    } catch (error) {
+      throw refusal(error);
+    }
+    this.#remember(this.#next, record);
+    return this.#next++;
   }
 
   /** Forgets a handle; answers its image, or null where it is not known (released before by a worker that died). */
-  async remove(handle: number): Promise<number | null> {
+  remove(handle: number): number | null {
     const record = this.#handles.get(handle);
     if (!record) return null;
     this.#handles.delete(handle);
     const left = this.opens(record.vdi) - 1;
     if (left > 0) this.#opens.set(record.vdi, left);
     else this.#opens.delete(record.vdi);
-    await this.#database.remove(HANDLE_PREFIX + handle);
+    this.#released.add(handle);
+    try {
+      this.#store(() => undefined);
+    } catch (error) {
+      // Without space even that cannot be stored; it is with the next change.
+      if (refusal(error).code !== 'ENOSPC') throw refusal(error);
+    }
     return record.vdi;
   }
 
   /** Forgets all: the mount they belonged to is gone. */
-  async clear(): Promise<void> {
-    const handles = [...this.#handles.keys()];
+  clear(): void {
     this.#handles.clear();
     this.#opens.clear();
-    await this.#database.transaction(() => {
-      for (const handle of handles) this.#database.remove(HANDLE_PREFIX + handle);
-    });
-  }
-
-  async #reserve(end: number): Promise<void> {
-    await this.#database.put(RESERVED_KEY, end);
-    await this.#database.flushed;
+    this.#released.clear();
+    this.#database.clearSync();
   }
 
   async close(): Promise<void> {
     await this.#database.close();
   }
 
+  /** Carries out a change, and what could not be carried out before. */
+  #store(change: () => unknown): void {
+    this.#database.transactionSync(() => {
+      for (const handle of this.#released) this.#database.removeSync(handle);
+      change();
+    });
+    this.#released.clear();
+  }
+
   #remember(handle: number, record: HandleRecord): void {
     this.#handles.set(handle, record);
     this.#opens.set(record.vdi, this.opens(record.vdi) + 1);
   }
+
+  /** Durably, which takes its time, but once for many. */
+  #reserve(end: number): void {
+    const path = join(this.#directory, RESERVED_FILE);
+    const file = openSync(`${path}.new`, 'w', 0o600);
+    try {
+      writeSync(file, `${end}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(`${path}.new`, path);
+    const directory = openSync(this.#directory, 'r');
+    try {
+      fsyncSync(directory);
+    } finally {
+      closeSync(directory);
+    }
+    this.#reserved = end;
+  }
+}
+
+function readReserved(path: string): number {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 1;
+    throw error;
+  }
+  const reserved = Number(text);
+  if (!Number.isSafeInteger(reserved) || reserved < 1) throw new OperationError('EIO', `${path} is damaged`);
+  return reserved;
+}
+
+/** The database gives the errno as a number or in words. */
+function refusal(error: unknown): OperationError {
+  const { code, message } = error as { code?: unknown; message: string };
+  const full = code === 'ENOSPC' || code === constants.errno.ENOSPC || /No space left|MDB_MAP_FULL/.test(message);
+  return new OperationError(full ? 'ENOSPC' : 'EIO', `the table of open files could not be written: ${message}`);
 }

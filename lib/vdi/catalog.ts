@@ -2,6 +2,7 @@ import type { Compare, Coordination, KeyValue, Operation, Transaction } from '..
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../fuse/operations.js';
 import { VdiError } from './errors.js';
 import { newFamily, removeImage } from './family.js';
+import { Numbers } from './numbers.js';
 import {
   decodeRecord,
   encodeRecord,
@@ -56,10 +57,14 @@ export class Catalog {
   readonly #host: string;
   /** Keys of requests that were answered, so that what is stored of them can go. */
   readonly #answered = new Set<string>();
+  readonly #numbers: Numbers;
+  readonly #familyNumbers: Numbers;
 
   constructor(coordination: Coordination, host: string) {
     this.#coordination = coordination;
     this.#host = host;
+    this.#numbers = new Numbers(coordination, KEY.nextVdi, VDI_ID_MIN);
+    this.#familyNumbers = new Numbers(coordination, KEY.nextFamily, 1);
   }
 
   async vdi(id: number): Promise<Stored<VdiRecord> | null> {
@@ -90,13 +95,9 @@ export class Catalog {
       const again = await this.vdi(done.vdi);
       if (again) return again.record;
     }
+    if (await this.named(name)) throw new VdiError('EEXIST', `${name} exists already`);
+    const [id, family] = await Promise.all([this.#numbers.next(), this.#familyNumbers.next()]);
     return this.#change(async () => {
-      const [nextVdi, nextFamily] = await Promise.all([
-        this.#coordination.get(KEY.nextVdi),
-        this.#coordination.get(KEY.nextFamily),
-      ]);
-      const id = nextVdi ? decodeRecord<number>(nextVdi.value) : VDI_ID_MIN;
-      const family = nextFamily ? decodeRecord<number>(nextFamily.value) : 1;
       const time = now();
       const record: VdiRecord = {
         id,
@@ -116,14 +117,8 @@ export class Catalog {
       if (await this.named(name)) throw new VdiError('EEXIST', `${name} exists already`);
       return {
         answer: record,
-        compare: [
-          { key: KEY.nextVdi, modRevision: nextVdi?.modRevision ?? 0 },
-          { key: KEY.nextFamily, modRevision: nextFamily?.modRevision ?? 0 },
-          { key: KEY.name(name), modRevision: 0 },
-        ],
+        compare: [{ key: KEY.name(name), modRevision: 0 }],
         success: [
-          { put: KEY.nextVdi, value: Buffer.from(String(id + 1)) },
-          { put: KEY.nextFamily, value: Buffer.from(String(family + 1)) },
           put(KEY.name(name), { vdi: id }),
           put(KEY.vdi(id), record),
           put(KEY.family(family), newFamily(family, options.copies, id)),
@@ -187,6 +182,7 @@ export class Catalog {
       if (name === newName) return { answer: null };
       const target = await this.named(newName);
       const over = target ? await this.vdi(target.record.vdi) : null;
+      if (over?.record.importing) throw new VdiError('EBUSY', `${newName} is being imported`);
       if (target && flags & RENAME_NOREPLACE) throw new VdiError('EEXIST', `${newName} exists already`);
       if (!target && flags & RENAME_EXCHANGE) throw new VdiError('ENOENT', `there is no ${newName}`);
       const ctime = now();
@@ -311,6 +307,6 @@ export class Catalog {
         return answer;
       }
     }
-    throw new VdiError('EINVAL', `gave up after ${ATTEMPTS_MAX} attempts to change what others keep changing`);
+    throw new VdiError('EAGAIN', `gave up after ${ATTEMPTS_MAX} attempts to change what others keep changing`);
   }
 }

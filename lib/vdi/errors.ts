@@ -1,6 +1,8 @@
 import { ERRNO } from '../fuse/errno.js';
 
 export type VdiErrorCode =
+  | 'EAGAIN'
+  | 'EBUSY'
   | 'ENOENT'
   | 'EEXIST'
   | 'EFBIG'

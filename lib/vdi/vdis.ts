@@ -7,6 +7,7 @@ import { Cloner } from './clone.js';
 import { VdiError } from './errors.js';
 import { chainOf } from './family.js';
 import { Janitor } from './janitor.js';
+import { Listing } from './listing.js';
 import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
 import { Vdi } from './vdi.js';
 
@@ -40,11 +41,15 @@ export class Vdis {
   readonly #loaded = new Map<number, Vdi>();
   readonly #pins = new Map<number, number>();
   readonly #loading = new Map<number, Promise<Vdi>>();
+  readonly #listing: Listing;
+  /** By image, the end of what is being done to it alone: loading it, removing it. */
+  readonly #turns = new Map<number, Promise<unknown>>();
 
   constructor(options: VdisOptions) {
     const { coordination, host, objects } = options;
     this.#options = options;
     this.catalog = new Catalog(coordination, host);
+    this.#listing = new Listing(coordination);
     this.#cloner = new Cloner(this.catalog, objects, this.#noteFamily);
     this.#janitor = new Janitor({
       catalog: this.catalog,
@@ -65,6 +70,7 @@ export class Vdis {
 
   /** Stores what images have not stored yet and stops the work in the background. */
   async close(): Promise<void> {
+    this.#listing.close();
     await this.#janitor.close();
     for (const vdi of this.#loaded.values()) {
       await vdi.flush(false);
@@ -88,7 +94,7 @@ export class Vdis {
     if (vdi) return Promise.resolve(vdi);
     let loading = this.#loading.get(id);
     if (!loading) {
-      loading = this.#load(id).finally(() => this.#loading.delete(id));
+      loading = this.#inTurn(id, () => this.#load(id)).finally(() => this.#loading.delete(id));
       this.#loading.set(id, loading);
     }
     return loading;
@@ -115,10 +121,15 @@ export class Vdis {
     if (vdi) return vdi.record;
     const stored = await this.catalog.vdi(id);
     if (!stored) throw new VdiError('ESTALE', `image ${id} is gone`);
+    return this.#current(stored.record);
+  }
+
+  /** A stored record with what may not be stored yet. */
+  async #current(record: VdiRecord): Promise<VdiRecord> {
+    const vdi = this.#loaded.get(record.id);
+    if (vdi) return vdi.record;
     // A size that may lag is found by loading.
-    return stored.record.bound > stored.record.size || stored.record.cutting
-      ? (await this.load(id)).record
-      : stored.record;
+    return record.bound > record.size || record.cutting ? (await this.load(record.id)).record : record;
   }
 
   /** Throws VdiError ENOENT. */
@@ -130,11 +141,21 @@ export class Vdis {
     return record;
   }
 
-  /** Every image that has a name, in the order of their numbers. */
-  async list(): Promise<VdiRecord[]> {
-    const records = await this.catalog.vdis();
-    const named = records.filter((record) => !record.unlinked && !record.importing);
-    return Promise.all(named.sort((a, b) => a.id - b.id).map((record) => this.record(record.id)));
+  /** Images that have a name, in the order of their numbers, from the first above `after` on, at most `limit`. */
+  async list(after = 0, limit = Number.POSITIVE_INFINITY): Promise<VdiRecord[]> {
+    for (let from = after; ; ) {
+      const stored = await this.#listing.after(from, limit);
+      const records = await Promise.all(stored.map((record) => this.#current(record).catch(ifGone)));
+      const found = records.filter((record) => record !== null);
+      // Only an empty list says that there are no more.
+      if (found.length > 0 || stored.length === 0) return found;
+      from = stored.at(-1)!.id;
+    }
+  }
+
+  /** How many images have a name. */
+  count(): Promise<number> {
+    return this.#listing.count();
   }
 
   create(name: string, options: NewVdi, request: RequestId | null = null): Promise<VdiRecord> {
@@ -162,13 +183,40 @@ export class Vdis {
 
   /** Removes an image that has neither name nor handle. */
   async removeIfUnused(id: number): Promise<void> {
-    if (this.#options.isOpen(id) || this.#pins.has(id)) return;
+    if (!this.#isUsed(id)) await this.#inTurn(id, () => this.#remove(id));
+  }
+
+  /**
+   * Resolves when a removal that is under way has ended. Who opens an image asks after it can be seen to be open: a
+   * removal that has not seen that is over then, and the image gone.
+   */
+  async removed(id: number): Promise<void> {
+    await this.#turns.get(id);
+  }
+
+  async #remove(id: number): Promise<void> {
+    if (this.#isUsed(id)) return;
     const stored = await this.catalog.vdi(id);
     if (!stored?.record.unlinked) return;
     const family = await this.catalog.remove(id);
     this.#loaded.delete(id);
     const left = family === null ? null : await this.catalog.family(family);
     if (left) this.#noteFamily(left.record);
+  }
+
+  #isUsed(id: number): boolean {
+    return this.#options.isOpen(id) || this.#pins.has(id);
+  }
+
+  #inTurn<Result>(id: number, work: () => Promise<Result>): Promise<Result> {
+    const result = (this.#turns.get(id) ?? Promise.resolve()).then(work);
+    const turn = result
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#turns.get(id) === turn) this.#turns.delete(id);
+      });
+    this.#turns.set(id, turn);
+    return result;
   }
 
   /** Keeps an image's data, whatever becomes of its name, until the answer is called. */
@@ -223,4 +271,10 @@ export class Vdis {
     for (const id of Object.keys(family.images)) this.#loaded.get(Number(id))?.useFamily(family);
     this.#janitor.note(family);
   };
+}
+
+/** An image that was removed since it was listed is left out. */
+function ifGone(error: unknown): null {
+  if (error instanceof VdiError && error.code === 'ESTALE') return null;
+  throw error;
 }
