@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { Disk, System } from '../lib/store/index.js';
-import { chainOf, GROUPS, killedCopy, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
+import { mergeObject } from '../lib/store/object-merge.js';
+import { chainOf, GROUPS, groupOf, killedCopy, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 const NEXT_BOOT: System = {
@@ -74,7 +75,8 @@ test('merging away what an unsynced copy was made from syncs the copy first', as
   await objects.write(base, 0, 0, Buffer.alloc(8192, 1));
   await objects.flush(base);
   await objects.write(image, 0, 0, Buffer.alloc(4096, 2));
-  await objects.mergeLayer(1, 1, 2, () => Number.MAX_SAFE_INTEGER);
+  // As for a write that comes while a merge of the layer is on its way.
+  await mergeObject(disk, { pg: groupOf(1, 0), family: 1, index: 0 }, 1, 2, Number.MAX_SAFE_INTEGER);
   t.is(disk.index.unsyncedObjects().length, 0);
   const rebooted = await openObjects([await openDisk(t, await killedCopy(t, disk), { system: NEXT_BOOT })]);
   const expected = Buffer.concat([Buffer.alloc(4096, 2), Buffer.alloc(4096, 1)]);
