@@ -47,6 +47,8 @@ const BLOCK_BYTES = 4096;
 const WRITEBACK_CHANCE = 0.01;
 /** A look-up of this name syncs the whole file system: there is no syncfs(2) through FUSE. */
 export const SYNC_NAME = '.sync-filesystem';
+/** From a look-up of this name on, no change is answered before it is known what becomes of it. */
+export const HOLD_NAME = '.hold-changes';
 
 export interface VolatileOptions {
   /** Bytes of data that there is room for. */

@@ -1,9 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Assertions } from 'brittle';
 import { temporaryDirectory, track, trackMount, unmount } from './cleanup.js';
-import type { CutMode } from './volatile-filesystem.js';
+import { type CutMode, SYNC_NAME } from './volatile-filesystem.js';
 import type { ServerReply, ServerRequest } from './volatile-server.js';
 
 const SERVER = fileURLToPath(new URL('./volatile-server.js', import.meta.url));
@@ -50,6 +52,19 @@ export class VolatileMount {
     await this.#ask({ kind: 'arm', after: changes });
     // In an object: awaiting this call must not wait for it.
     return { held };
+  }
+
+  /** Everything written so far is durable. */
+  sync(): void {
+    // There is no such name; that it is looked up is enough.
+    existsSync(join(this.path, SYNC_NAME));
+  }
+
+  /** Answers a directory with a program `sync` for these file systems, to be first in somebody's PATH. */
+  async syncProgram(t: Assertions): Promise<string> {
+    const directory = await temporaryDirectory(t);
+    writeFileSync(join(directory, 'sync'), `#!/bin/sh\ntest -e "$2/${SYNC_NAME}" || exit 0\n`, { mode: 0o755 });
+    return directory;
   }
 
   /** Lets every change through again. */

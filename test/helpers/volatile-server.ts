@@ -8,7 +8,9 @@ import { OperationError } from '../../lib/fuse/errno.js';
 import { mountDevice, unmount } from '../../lib/fuse/mount.js';
 import type { Operations } from '../../lib/fuse/operations.js';
 import { Session } from '../../lib/fuse/session.js';
-import { type CutMode, VolatileFilesystem, type VolatileOptions } from './volatile-filesystem.js';
+import { Random } from './random.js';
+import { sleep } from './until.js';
+import { type CutMode, HOLD_NAME, VolatileFilesystem, type VolatileOptions } from './volatile-filesystem.js';
 
 export type ServerRequest =
   | { kind: 'arm'; after: number }
@@ -40,12 +42,14 @@ const CHANGES = new Set<string | symbol>([
  */
 const MAPPED_NAME = 'data.mdb';
 const NOTIFY_INVALIDATE = 2;
+const SYNC_MS_MAX = 5;
 const HEADER_BYTES = 16;
 
 const path = process.argv[2];
 if (!path) throw new Error('usage: MOUNT-POINT, as a child with IPC');
 const options: VolatileOptions = { capacity: Number(process.env.CAPACITY ?? 2 ** 30), seed: 1 };
 
+const random = new Random(options.seed);
 let filesystem = new VolatileFilesystem(options);
 let left: VolatileFilesystem | null = null;
 /** Changes that are still let through; then `held` begins. */
@@ -70,10 +74,19 @@ async function mount(): Promise<{ device: number; session: Session }> {
 function gated(target: VolatileFilesystem, device: number): Operations {
   return new Proxy<Operations>(target, {
     get(_, key) {
+      if (key === 'lookup') {
+        return (parent: number, name: string) => {
+          if (name === HOLD_NAME) holdNow();
+          return target.lookup(parent, name);
+        };
+      }
       const operation = Reflect.get(target, key) as (...args: unknown[]) => Promise<unknown>;
       if (!CHANGES.has(key)) return operation.bind(target);
       return async (...args: unknown[]) => {
+        // As on a real disk, a sync takes its time, and others go on meanwhile.
+        if (key === 'fsync' || key === 'fsyncdir') await sleep(random.below(SYNC_MS_MAX));
         await turn();
+        if (off) throw new OperationError('EIO', 'the power is off');
         const result = await operation.apply(target, args);
         if (key === 'write' && target.nameOf(args[0] as number) === MAPPED_NAME) {
           await invalidate(device, args[0] as number, args[2] as number, result as number);
@@ -86,7 +99,7 @@ function gated(target: VolatileFilesystem, device: number): Operations {
 
 /** Lets a change through, or keeps it until it is known what becomes of it. */
 async function turn(): Promise<void> {
-  if (off) throw new OperationError('EIO', 'the power is off');
+  if (off) return;
   if (changesLeft > 0) {
     changesLeft--;
     return;
@@ -95,7 +108,12 @@ async function turn(): Promise<void> {
     held.push(resolve);
     if (held.length === 1) reply({ kind: 'held' });
   });
-  if (off) throw new OperationError('EIO', 'the power is off');
+}
+
+function holdNow(): void {
+  if (changesLeft === 0) return;
+  changesLeft = 0;
+  if (held.length === 0) reply({ kind: 'held' });
 }
 
 function goOn(): void {
