@@ -266,8 +266,17 @@ export class Filesystem implements Operations {
     if (flags & constants.O_DIRECT && (data.length % SECTOR_BYTES || offset % SECTOR_BYTES)) {
       return Promise.reject(new OperationError('EINVAL', 'O_DIRECT in other units than sectors'));
     }
+    if (flags & constants.O_DSYNC) return this.#writeThrough(node, offset, data, flags);
     const vdi = this.#vdis.loaded(node);
     return vdi ? vdi.write(offset, data) : this.#vdis.load(node).then((loaded) => loaded.write(offset, data));
+  }
+
+  // With O_SYNC or O_DSYNC the kernel sends the write alone: no fsync follows it.
+  async #writeThrough(node: number, offset: number, data: Buffer, flags: number): Promise<number> {
+    const vdi = await this.#vdis.load(node);
+    const written = await vdi.write(offset, data);
+    await vdi.flush((flags & constants.O_SYNC) !== constants.O_SYNC);
+    return written;
   }
 
   async flush(node: number, handle: number, owner: bigint): Promise<void> {
