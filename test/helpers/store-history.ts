@@ -23,6 +23,7 @@ export class StoreHistory {
   /** Answered operations, by the position of the answer among the notes. */
   readonly #answered = new Map<number, number>();
   readonly #flushes = new Map<number, { image: number; begun: number }>();
+  readonly #through = new Map<number, { image: number; first: number; count: number }>();
   #position = 0;
   /** One above every number that the writer has used. */
   next = 1;
@@ -40,6 +41,7 @@ export class StoreHistory {
     switch (note.kind) {
       case 'change':
         this.#change(note.image, note.first, note.count, { value: note.value, operation: note.operation });
+        if (note.through) this.#through.set(note.operation, note);
         break;
       case 'flush':
         this.#flushes.set(note.operation, { image: note.image, begun: this.#position });
@@ -107,6 +109,7 @@ export class StoreHistory {
     const flush = this.#flushes.get(operation);
     if (!flush) {
       this.answeredChanges++;
+      this.#settleThrough(operation);
       return;
     }
     this.answeredFlushes++;
@@ -115,6 +118,18 @@ export class StoreHistory {
       let last = changes.length - 1;
       while (last > 0 && !this.#answeredBefore(changes[last]!, flush.begun)) last--;
       if (last > 0) this.#sectors(flush.image).set(sector, changes.slice(last));
+    }
+  }
+
+  #settleThrough(operation: number): void {
+    const change = this.#through.get(operation);
+    if (!change) return;
+    this.#through.delete(operation);
+    const sectors = this.#sectors(change.image);
+    for (let sector = change.first; sector < change.first + change.count; sector++) {
+      const changes = sectors.get(sector) ?? [];
+      const at = changes.findIndex((each) => each.operation === operation);
+      if (at > 0) sectors.set(sector, changes.slice(at));
     }
   }
 

@@ -62,8 +62,19 @@ export function mergeable({ images }: Plan): { family: number; layer: number; ch
  * after the work that it reports.
  */
 export type Note =
-  /** Sectors of an image from `first`, `count` of them, are being made to hold `value`: a write's number, or 0. */
-  | { kind: 'change'; operation: number; image: number; first: number; count: number; value: number }
+  /**
+   * Sectors of an image from `first`, `count` of them, are being made to hold `value`: a write's number, or 0. With
+   * `through` they are on disk when it is answered.
+   */
+  | {
+      kind: 'change';
+      operation: number;
+      image: number;
+      first: number;
+      count: number;
+      value: number;
+      through?: boolean;
+    }
   | { kind: 'flush'; operation: number; image: number }
   /** A change or a flush was answered. */
   | { kind: 'answered'; operation: number }

@@ -6,6 +6,7 @@ import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
 import { Disk } from '../../lib/store/index.js';
 import { GROUPS, groupOf, IDENTITY } from './disks.js';
 import { Random } from './random.js';
+import { readStamp, stamp } from './stamps.js';
 import {
   chainIn,
   INDEXES,
@@ -27,7 +28,6 @@ const SLOT_BYTES = 64 * 1024;
 const SLOTS = [0, 1, 2, 17, 62, 63];
 const SLOT_SECTORS = SLOT_BYTES / SECTOR_BYTES;
 const OBJECT_SECTORS = OBJECT_BYTES / SECTOR_BYTES;
-const STAMP_BYTES = 16;
 
 const task = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as WriterTask;
 const { plan } = task;
@@ -76,7 +76,7 @@ async function showViews(): Promise<void> {
       await objects.read(chainIn(plan, image), index, 0, buffer);
       if (buffer.equals(zeros)) continue;
       for (let sector = 0; sector < OBJECT_SECTORS; sector++) {
-        view[index * OBJECT_SECTORS + sector] = decode(buffer, image, index, sector);
+        view[index * OBJECT_SECTORS + sector] = valueAt(buffer, image, index, sector);
       }
     }
     views.push(Buffer.from(view.buffer));
@@ -85,30 +85,12 @@ async function showViews(): Promise<void> {
   note({ kind: 'views' });
 }
 
-function encode(target: Buffer, image: PlannedImage, index: number, sector: number, value: number): void {
-  for (let at = 0; at < target.length; at += SECTOR_BYTES) {
-    for (let stamp = at; stamp < at + SECTOR_BYTES; stamp += STAMP_BYTES) {
-      target.writeUInt32LE(value, stamp);
-      target.writeUInt32LE(image.family, stamp + 4);
-      target.writeUInt32LE(index, stamp + 8);
-      target.writeUInt32LE(sector + at / SECTOR_BYTES, stamp + 12);
-    }
-  }
-}
-
-function decode(bytes: Buffer, image: PlannedImage, index: number, sector: number): number {
-  const at = sector * SECTOR_BYTES;
-  const value = bytes.readUInt32LE(at);
-  const uniform = bytes.compare(bytes, at, at + SECTOR_BYTES - STAMP_BYTES, at + STAMP_BYTES, at + SECTOR_BYTES) === 0;
-  const stamp = [bytes.readUInt32LE(at + 4), bytes.readUInt32LE(at + 8), bytes.readUInt32LE(at + 12)];
-  const right = value === 0 ? stamp.every((each) => each === 0) : stamp.join() === `${image.family},${index},${sector}`;
-  if (!uniform || !right) {
-    note({
-      kind: 'wrong',
-      what: `image ${image.id} index ${index} sector ${sector} holds ${bytes.toString('hex', at, at + 32)}...`,
-    });
-  }
-  return value;
+function valueAt(buffer: Buffer, image: PlannedImage, index: number, sector: number): number {
+  const bytes = buffer.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES);
+  const value = readStamp(bytes, image.family, index * OBJECT_SECTORS + sector);
+  if (value !== null) return value;
+  note({ kind: 'wrong', what: `image ${image.id} index ${index} sector ${sector} holds ${bytes.toString('hex')}` });
+  return 0;
 }
 
 /** Every entry must belong to a layer that is known, and lie on a disk where its group may be. */
@@ -196,7 +178,7 @@ async function write(image: PlannedImage, index: number, slot: number): Promise<
   const sector = slot * SLOT_SECTORS + start;
   const value = next++;
   const source = Buffer.alloc(count * SECTOR_BYTES);
-  encode(source, image, index, sector, value);
+  stamp(source, image.family, index * OBJECT_SECTORS + sector, value);
   await change(image, index, sector, count, value, () =>
     objects.write(chainIn(plan, image), index, sector * SECTOR_BYTES, source),
   );
