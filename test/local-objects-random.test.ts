@@ -3,7 +3,7 @@ import { type GroupPlacement, LocalObjects } from '../lib/replication/local-obje
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { Disk } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import { GROUPS, groupOf, IDENTITY } from './helpers/disks.js';
+import { allocatedBytes, GROUPS, groupOf, IDENTITY } from './helpers/disks.js';
 import { type ModelImage, ObjectModel } from './helpers/object-model.js';
 import { Random } from './helpers/random.js';
 
@@ -211,6 +211,8 @@ class RandomRun {
       for (const [key, count] of counts) {
         const [family, layer] = key.split('/').map(Number);
         if (disk.index.count(family!, layer!) !== count) throw new Error(`${key} is counted wrong`);
+        const [usage, allocated] = [disk.usage(family!, layer!), allocatedBytes(disk, family!, layer!)];
+        if (usage !== allocated) throw new Error(`${key} is said to use ${usage} bytes, and uses ${allocated}`);
       }
     }
   }

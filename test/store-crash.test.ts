@@ -5,8 +5,9 @@ import type { LocalObjects } from '../lib/replication/local-objects.js';
 import { Disk } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
 import { CRASH_INDEXES, CRASH_SLOT_BYTES, CRASH_SLOTS } from './helpers/crash-plan.js';
-import { chainOf, IDENTITY, openObjects, readAt } from './helpers/disks.js';
+import { allocatedBytes, chainOf, IDENTITY, openObjects, readAt } from './helpers/disks.js';
 import { Random } from './helpers/random.js';
+import { until } from './helpers/until.js';
 
 const WRITER = fileURLToPath(new URL('./helpers/crash-writer.js', import.meta.url));
 const ROUNDS = 6;
@@ -94,7 +95,10 @@ test('what was acknowledged survives kill -9, again and again', { timeout: 180_0
     try {
       const objects = await openObjects([disk]);
       await compare(t, objects, slots);
-      for (const layer of [1, 2, 3]) t.is(objects.usage(1, layer), countObjects(disk, layer), 'usage is right');
+      for (const layer of [1, 2, 3]) {
+        t.is(disk.index.count(1, layer), countObjects(disk, layer), 'objects are counted right');
+        await until('usage to be right', () => objects.usage(1, layer) === allocatedBytes(disk, 1, layer));
+      }
       await objects.flush(chainOf(1, 3, 2));
       t.is(disk.index.unsyncedObjects().length, 0);
     } finally {

@@ -124,7 +124,7 @@ test('dirty files and active objects are bounded, and old ones are synced and re
   t.is(recorded, disk.layer(1, 1).active.size, 'the records are those in memory');
   await objects.flush(chain);
   t.is(disk.flusher.dirtyFiles, 0);
-  t.is(objects.usage(1, 1), count);
+  t.is(disk.index.count(1, 1), count);
 });
 
 test('a loop of writes and flushes commits nothing after the first, and is retired when it ends', async (t) => {

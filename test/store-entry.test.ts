@@ -4,11 +4,13 @@ import {
   decodeKey,
   decodeLayerKey,
   decodeNumber,
+  decodeUsage,
   type Entry,
   encodeEntry,
   encodeKey,
   encodeLayerKey,
   encodeNumber,
+  encodeUsage,
   fileName,
   HOLE,
   NO_END,
@@ -54,6 +56,13 @@ test('numbers and layer keys come back', (t) => {
   t.exception(() => decodeNumber(Buffer.alloc(5)), /5 bytes/);
   t.alike(decodeLayerKey(encodeLayerKey(3, 2 ** 32 - 1)), { family: 3, layer: 2 ** 32 - 1 });
   t.exception(() => decodeLayerKey(Buffer.alloc(9)), /9 bytes/);
+  for (const usage of [
+    { objects: 1, blocks: 1 },
+    { objects: 2 ** 40, blocks: 2 ** 48 - 1 },
+  ]) {
+    t.alike(decodeUsage(encodeUsage(usage)), usage);
+  }
+  t.exception(() => decodeUsage(Buffer.alloc(6)), /6 bytes/);
 });
 
 test('only names that the store gives are taken for object files', (t) => {

@@ -43,7 +43,7 @@ test('a disk that fills up refuses new data, serves the rest, and goes on when t
   t.ok(count >= 10 && count <= 14, `${count} objects`);
   t.is(disk.space.report().state, 'full');
   t.ok((await freeOf(disk)) >= disk.space.report().reserve - OBJECT_BYTES, 'the reserve is kept');
-  t.is(objects.usage(1, 1), count, 'nothing was changed by the refusal');
+  t.is(disk.index.count(1, 1), count, 'nothing was changed by the refusal');
   t.is(disk.failed, null);
 
   await objects.write(chain, 0, 4096, Buffer.alloc(4096, 2));
@@ -117,7 +117,7 @@ test('a real lack of space is told, and leaves everything readable', async (t) =
   await t.exception(write, /no space left|is full/);
   t.alike(await readAt(objects, chain, 0, 0, 4096), Buffer.alloc(4096, 1));
   t.is(disk.failed, null);
-  t.is(objects.usage(1, 1), 1);
+  t.is(disk.index.count(1, 1), 1);
   await truncate(stranger, 0);
   await objects.write(chain, 0, 4096, Buffer.alloc(2 * MIB, 2));
   t.alike(await readAt(objects, chain, 0, 4096, 2 * MIB), Buffer.alloc(2 * MIB, 2));

@@ -179,9 +179,9 @@ export class LocalObjects implements ObjectIO {
   }
 
   usage(family: number, layer: number): number {
-    let count = 0;
-    for (const disk of this.#disks.values()) count += disk.index.count(family, layer);
-    return count;
+    let bytes = 0;
+    for (const disk of this.#disks.values()) bytes += disk.usage(family, layer);
+    return bytes;
   }
 
   async deleteLayer(family: number, layer: number): Promise<void> {

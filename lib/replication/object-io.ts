@@ -53,7 +53,7 @@ export interface ObjectIO {
   end(chain: Chain, bound: number): Promise<number>;
   /** Whether any layer of the chain has data or a hole at an index from `from` (inclusive) to `to` (exclusive). */
   next(chain: Chain, from: number, to: number): Promise<number | null>;
-  /** Objects that the layer holds itself. */
+  /** Bytes that the layer takes up itself; those of holes do not count. Not 0 where it holds an object. */
   usage(family: number, layer: number): number;
   /** Deletes every object of a layer that nothing refers to. Safe to repeat. */
   deleteLayer(family: number, layer: number): Promise<void>;

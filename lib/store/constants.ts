@@ -2,6 +2,8 @@
 export const OBJECT_BYTES = 4 * 1024 * 1024;
 /** What zeros are looked for in, and the smallest hole that is kept. */
 export const BLOCK_BYTES = 4096;
+/** Bytes of one unit of st_blocks. */
+export const STAT_BLOCK_BYTES = 512;
 /** Version of a disk's directory layout; a disk with a higher one is refused. */
 export const FORMAT_VERSION = 1;
 
@@ -37,6 +39,9 @@ export const CHECK_INTERVAL_MS = 1_000;
 export const TRASH_FILES_MAX = 4096;
 /** Serial numbers reserved at a time. */
 export const SERIAL_BLOCK = 4096;
+
+/** Measured files whose figures wait for a commit, before one is made for them. */
+export const FIGURES_PENDING_MAX = 4096;
 
 /** Chunk in which files are copied, filled and searched. */
 export const CHUNK_BYTES = 1024 * 1024;

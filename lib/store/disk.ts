@@ -186,6 +186,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.#health.every(CHECK_INTERVAL_MS, async () => {
       await this.space.refresh();
       await this.activity.retireIdle(this.layers.values());
+      await this.index.storeFigures();
     });
   }
 
@@ -230,6 +231,13 @@ export class Disk extends EventEmitter<DiskEvents> {
       this.layers.set(family, layer, state);
     }
     return state;
+  }
+
+  /** Bytes that a layer's files have; never 0 for a layer with objects. */
+  usage(family: number, layer: number): number {
+    const state = this.layers.get(family, layer);
+    if (state && !this.io.failure) this.flusher.measure(state);
+    return this.index.usage.bytesOf(family, layer);
   }
 
   /** Drops the state of a layer whose objects are all gone. */

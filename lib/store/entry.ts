@@ -7,6 +7,9 @@ import { FIELD_MAX } from './constants.js';
  *        in the order of the image, and all layers of one index stand together.
  * Value: kind (8 bits), serial of the file (48 bits, 0 for a hole), modified (48 bits), and only for an object whose
  *        file was filled up with zeros, end (32 bits).
+ *
+ * Beside it, by serial (48 bits), each file's allocated blocks (16 bits), and by family and layer (32 bits each) the
+ * number of their objects (48 bits) and of their blocks (48 bits).
  */
 
 export const KEY_BYTES = 12;
@@ -100,6 +103,25 @@ export function encodeNumber(value: number): Buffer {
 export function decodeNumber(bytes: Buffer): number {
   if (bytes.length !== 6) throw new Error(`number of ${bytes.length} bytes`);
   return bytes.readUIntBE(0, 6);
+}
+
+/** Blocks that a file has: at most 65535. */
+export function encodeBlocks(blocks: number): Buffer {
+  const bytes = Buffer.allocUnsafe(2);
+  bytes.writeUInt16BE(blocks, 0);
+  return bytes;
+}
+
+export function encodeUsage({ objects, blocks }: { objects: number; blocks: number }): Buffer {
+  const bytes = Buffer.allocUnsafe(12);
+  bytes.writeUIntBE(objects, 0, 6);
+  bytes.writeUIntBE(blocks, 6, 6);
+  return bytes;
+}
+
+export function decodeUsage(bytes: Buffer): { objects: number; blocks: number } {
+  if (bytes.length !== 12) throw new Error(`usage of ${bytes.length} bytes`);
+  return { objects: bytes.readUIntBE(0, 6), blocks: bytes.readUIntBE(6, 6) };
 }
 
 export function encodeLayerKey(family: number, layer: number): Buffer {

@@ -1,10 +1,7 @@
-import { BLOCK_BYTES, CHUNK_BYTES, OBJECT_BYTES } from './constants.js';
+import { BLOCK_BYTES, CHUNK_BYTES, OBJECT_BYTES, STAT_BLOCK_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import type { OpenFile } from './open-file.js';
 import { runEnd, ZEROS } from './zeros.js';
-
-/** Bytes of one unit of st_blocks. */
-const STAT_BLOCK_BYTES = 512;
 
 /**
  * Copies the first `length` bytes of a file, without its zeros, to an empty one on the same or another disk. The target

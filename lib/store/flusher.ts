@@ -1,7 +1,8 @@
-import { DIRTY_FILES_BATCH, DIRTY_FILES_LIMIT, DIRTY_FILES_MAX } from './constants.js';
+import { DIRTY_FILES_BATCH, DIRTY_FILES_LIMIT, DIRTY_FILES_MAX, FIGURES_PENDING_MAX } from './constants.js';
 import type { Descriptors } from './descriptors.js';
 import type { FileIo } from './file-io.js';
 import type { LayerState } from './layer-state.js';
+import { measure } from './measure.js';
 import type { ObjectIndex } from './object-index.js';
 import type { OpenFile } from './open-file.js';
 
@@ -35,6 +36,7 @@ export class Flusher {
 
   /** To be called when a write to the file has ended, before it is answered. */
   mark(file: OpenFile): void {
+    file.measured = false;
     if (file.dirty || file.forgotten) return;
     file.dirty = true;
     file.layer.dirty.add(file);
@@ -47,6 +49,23 @@ export class Flusher {
     this.#clean(file);
     this.#descriptors.forget(file);
     this.#wake();
+  }
+
+  /** Asks what space those files of the layer have that were written to since they were last asked. */
+  measure(layer: LayerState): void {
+    for (const file of layer.dirty) if (!file.measured) this.measureFile(file);
+  }
+
+  /** Asks what space the file has, of the index or about to be. What is new is stored in time, and not waited for. */
+  measureFile(file: OpenFile): void {
+    if (file.forgotten) return;
+    const blocks = measure(file.fd);
+    if (blocks === null) return;
+    file.measured = true;
+    const { usage } = this.#index;
+    if (!usage.note(file.layer.family, file.layer.layer, file.serial, blocks)) return;
+    // A commit that fails takes the disk out, which says so itself.
+    if (usage.pending >= FIGURES_PENDING_MAX) this.#index.storeFigures().catch(() => {});
   }
 
   /** A merge gave the file's object to another layer. */
@@ -113,7 +132,11 @@ export class Flusher {
   async #syncAll(files: OpenFile[]): Promise<void> {
     let next = 0;
     const work = async () => {
-      while (next < files.length) await this.#io.syncData(files[next++]!.fd);
+      while (next < files.length) {
+        const file = files[next++]!;
+        await this.#io.syncData(file.fd);
+        this.measureFile(file);
+      }
     };
     await Promise.all(Array.from({ length: Math.min(SYNCS_PARALLEL, files.length) }, work));
 

@@ -1,8 +1,9 @@
-import { OBJECT_BYTES } from './constants.js';
+import { BLOCK_BYTES, OBJECT_BYTES } from './constants.js';
 import type { Disk, LayerView } from './disk.js';
 import { HOLE, NO_END, OBJECT } from './entry.js';
 import { copyContent, fillObject } from './file-content.js';
 import type { ActiveObject } from './layer-state.js';
+import { measure } from './measure.js';
 import type { OpenFile } from './open-file.js';
 import { StoreError } from './store-error.js';
 
@@ -39,7 +40,9 @@ export async function createObject(
           end = (await disk.io.stat(file.fd)).size;
           await fillObject(disk, file);
         }
-        await commitObject(disk, file, end, below !== null, epoch);
+        // Some file systems find blocks for what was written only later.
+        const blocks = Math.max(measure(file.fd) ?? 0, Math.ceil((write?.source.length ?? 0) / BLOCK_BYTES));
+        await commitObject(disk, file, { end, blocks }, below !== null, epoch);
         disk.files.release(file);
       } catch (error) {
         abandon(disk, file);
@@ -98,13 +101,19 @@ function abandon(disk: Disk, file: OpenFile): void {
   disk.files.dispose(file.pg, file.family, file.index, file.serial);
 }
 
-async function commitObject(disk: Disk, file: OpenFile, end: number, copied: boolean, epoch: number): Promise<void> {
+async function commitObject(
+  disk: Disk,
+  file: OpenFile,
+  { end, blocks }: { end: number; blocks: number },
+  copied: boolean,
+  epoch: number,
+): Promise<void> {
   const { index } = file;
   const { family, layer } = file.layer;
   let active: ActiveObject | null = null;
   file.unsynced = copied;
   await disk.index.commit(() => {
-    disk.index.put(family, index, layer, { kind: OBJECT, serial: file.serial, modified: epoch, end });
+    disk.index.put(family, index, layer, { kind: OBJECT, serial: file.serial, modified: epoch, end }, blocks);
     active = disk.activity.record(file.layer, index, epoch);
     // A copy that a power cut tears must not hide what it was made from.
     if (copied) disk.index.markUnsynced(family, index, layer, file.serial);

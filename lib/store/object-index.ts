@@ -5,12 +5,10 @@ import {
   checkEntry,
   decodeEntry,
   decodeKey,
-  decodeLayerKey,
   decodeNumber,
   type Entry,
   encodeEntry,
   encodeKey,
-  encodeLayerKey,
   encodeNumber,
   KEY_BYTES,
   type Key,
@@ -20,7 +18,7 @@ import {
   readEnd,
   writeKey,
 } from './entry.js';
-import { PairTable } from './pair-table.js';
+import { Usage } from './usage.js';
 
 export interface IndexedObject extends Key, Entry {}
 
@@ -43,13 +41,13 @@ export class ObjectIndex {
   readonly #objects: Database<Buffer, Buffer>;
   readonly #active: Database<Buffer, Buffer>;
   readonly #unsynced: Database<Buffer, Buffer>;
-  readonly #usage: Database<Buffer, Buffer>;
   readonly #state: Database<Buffer, Buffer>;
-  readonly #counts = new PairTable<number>();
   readonly #key = Buffer.allocUnsafe(KEY_BYTES);
   readonly #onFailure: (error: unknown) => void;
   readonly #failed: Promise<never>;
   #reject: (error: unknown) => void = () => {};
+  /** The space that files have. */
+  readonly usage: Usage;
   /** Commits made so far. */
   commits = 0;
   #commitsDurable = 0;
@@ -66,7 +64,7 @@ export class ObjectIndex {
     this.#objects = this.#environment.openDB('objects', BINARY);
     this.#active = this.#environment.openDB('active', BINARY);
     this.#unsynced = this.#environment.openDB('unsynced', BINARY);
-    this.#usage = this.#environment.openDB('usage', BINARY);
+    this.usage = new Usage(this.#environment.openDB('usage', BINARY), this.#environment.openDB('blocks', BINARY));
     this.#state = this.#environment.openDB('state', BINARY);
     this.#onFailure = onFailure;
     this.#failed = new Promise((_, reject) => {
@@ -74,10 +72,6 @@ export class ObjectIndex {
     });
     // Whoever waits in `durable` sees the rejection; nobody may be waiting.
     this.#failed.catch(() => {});
-    for (const { key, value } of this.#usage.getRange()) {
-      const { family, layer } = decodeLayerKey(key);
-      this.#counts.set(family, layer, decodeNumber(value));
-    }
   }
 
   /**
@@ -146,14 +140,12 @@ export class ObjectIndex {
 
   /** Objects, holes not counted, of all layers on this disk. */
   get objects(): number {
-    let objects = 0;
-    for (const count of this.#counts.values()) objects += count;
-    return objects;
+    return this.usage.objects;
   }
 
   /** Objects, holes not counted, of a layer on this disk. */
   count(family: number, layer: number): number {
-    return this.#counts.get(family, layer) ?? 0;
+    return this.usage.objectsOf(family, layer);
   }
 
   /** Every active object. */
@@ -182,12 +174,23 @@ export class ObjectIndex {
    */
   async commit(change: () => void): Promise<void> {
     try {
-      const committed = this.#environment.batch(change);
+      let number = 0;
+      const committed = this.#environment.batch(() => {
+        this.usage.begin();
+        change();
+        number = this.usage.end();
+      });
       this.commits++;
       await committed;
+      this.usage.committed(number);
     } catch (error) {
       throw this.#fail(error);
     }
+  }
+
+  /** Stores the figures of the files that were measured. They go with any other commit too. */
+  async storeFigures(): Promise<void> {
+    if (this.usage.pending > 0) await this.commit(() => {});
   }
 
   /** Resolves when all commits made so far survive a power cut. */
@@ -215,10 +218,13 @@ export class ObjectIndex {
     return error;
   }
 
-  /** Within `commit`. */
-  put(family: number, index: number, layer: number, entry: Entry): void {
-    const before = this.find(family, index, layer) === OBJECT ? 1 : 0;
-    this.#addCount(family, layer, (entry.kind === OBJECT ? 1 : 0) - before);
+  /** Within `commit`. A file that the layer does not have at the index yet comes with the `blocks` that it has. */
+  put(family: number, index: number, layer: number, entry: Entry, blocks = 0): void {
+    const before = this.find(family, index, layer) === OBJECT ? this.foundSerial : 0;
+    if (before !== entry.serial) {
+      if (before !== 0) this.usage.remove(family, layer, before);
+      if (entry.kind === OBJECT) this.usage.add(family, layer, entry.serial, blocks);
+    }
     void this.#objects.put(writeKey(this.#key, family, index, layer), encodeEntry(entry));
   }
 
@@ -226,7 +232,7 @@ export class ObjectIndex {
   remove(family: number, index: number, layer: number): void {
     const before = this.find(family, index, layer);
     if (before === NOTHING) return;
-    if (before === OBJECT) this.#addCount(family, layer, -1);
+    if (before === OBJECT) this.usage.remove(family, layer, this.foundSerial);
     const key = writeKey(this.#key, family, index, layer);
     void this.#objects.remove(key);
     void this.#active.remove(key);
@@ -251,19 +257,6 @@ export class ObjectIndex {
   /** Within `commit`. */
   unmarkUnsynced(family: number, index: number, layer: number): void {
     void this.#unsynced.remove(writeKey(this.#key, family, index, layer));
-  }
-
-  #addCount(family: number, layer: number, difference: number): void {
-    if (difference === 0) return;
-    const count = this.count(family, layer) + difference;
-    if (count < 0) throw new Error(`layer ${family}/${layer} would hold ${count} objects`);
-    if (count === 0) {
-      this.#counts.delete(family, layer);
-      void this.#usage.remove(encodeLayerKey(family, layer));
-    } else {
-      this.#counts.set(family, layer, count);
-      void this.#usage.put(encodeLayerKey(family, layer), encodeNumber(count));
-    }
   }
 
   /** Boot id that the disk was last open under; empty for a new disk. */

@@ -43,9 +43,10 @@ export async function mergeObject(
   await disk.activity.room(target);
   await disk.index.commit(() => {
     const active = source.active.has(index);
+    const blocks = disk.index.usage.blocksOf(serial);
     disk.index.remove(family, index, layer);
     disk.activity.forget(source, index);
-    disk.index.put(family, index, child, entry);
+    disk.index.put(family, index, child, entry, blocks);
     const file = disk.descriptors.get(serial);
     if (file) {
       file.active = null;
@@ -69,6 +70,7 @@ async function cutDurably(disk: Disk, place: Place, layer: number, serial: numbe
     await disk.io.truncate(file.fd, visible);
     file.whole = false;
     await disk.io.syncData(file.fd);
+    disk.flusher.measureFile(file);
   } finally {
     disk.files.release(file);
   }

@@ -2,6 +2,7 @@ import { OBJECT_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import { OBJECT } from './entry.js';
 import { copyContent, fillObject, isWhole } from './file-content.js';
+import { measure } from './measure.js';
 import type { Place } from './object-create.js';
 import type { IndexedObject } from './object-index.js';
 import type { OpenFile } from './open-file.js';
@@ -31,11 +32,13 @@ export async function transferIndex(source: Disk, target: Disk, place: Place): P
     }
     if (copies.length > 0) await target.files.syncGroup(pg);
     for (const { layer } of objects) await target.activity.room(target.layer(family, layer));
+    const blocks = copies.map((file) => measure(file.fd) ?? 0);
     await target.index.commit(() => {
       let next = 0;
       for (const { kind, layer, modified, end } of objects) {
-        const serial = kind === OBJECT ? copies[next++]!.serial : 0;
-        target.index.put(family, index, layer, { kind, serial, modified, end });
+        const copy = kind === OBJECT ? next++ : -1;
+        const serial = copies[copy]?.serial ?? 0;
+        target.index.put(family, index, layer, { kind, serial, modified, end }, blocks[copy]);
         if (!source.layers.get(family, layer)?.active.has(index)) continue;
         const state = target.layer(family, layer);
         target.activity.drop(state, target.activity.record(state, index, modified));

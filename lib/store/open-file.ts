@@ -16,6 +16,8 @@ export class OpenFile {
   users = 0;
   /** Written to since it was last synced. Such a descriptor stays open, or the error of a failed write-back is lost. */
   dirty = false;
+  /** Whether its space was measured since it was last written to. */
+  measured = true;
   /** Its name may not be on disk yet. */
   fresh = false;
   /** The index marks it unsynced. */

@@ -1,12 +1,17 @@
+import fs from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Disk } from './disk.js';
 import { OBJECT, parseFileName } from './entry.js';
+import { blocksIn } from './measure.js';
+import type { IndexedObject } from './object-index.js';
 import { codeOf } from './store-error.js';
 
 /**
  * Unlinks the files of earlier processes that the index does not have: those of an object that was never committed, or
  * that was given up and not unlinked in time. Files of this process are left alone, and so are names of no object.
+ *
+ * What an earlier process wrote last it may not have measured: that is done here.
  */
 export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
   const objects = join(disk.directory, 'objects');
@@ -19,11 +24,19 @@ export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
         if (!file || file.serial >= disk.serials.start) continue;
         const known = disk.index
           .scan(file.family, file.index, file.index + 1, Number.MAX_SAFE_INTEGER)
-          .some((object) => object.kind === OBJECT && object.serial === file.serial);
-        if (!known) await disk.io.unlink(join(objects, group.name, entry.name));
+          .find((object) => object.kind === OBJECT && object.serial === file.serial);
+        const path = join(objects, group.name, entry.name);
+        if (!known) await disk.io.unlink(path);
+        else if (disk.index.isActive(known.family, known.index, known.layer)) await measureAgain(disk, known, path);
       }
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
   }
+}
+
+async function measureAgain(disk: Disk, { family, layer, serial }: IndexedObject, path: string): Promise<void> {
+  const stats = await disk.io.call<fs.Stats>((done) => fs.stat(path, done));
+  // Where it was opened meanwhile, that one knows better, also to which layer it belongs.
+  if (!disk.descriptors.get(serial)) disk.index.usage.note(family, layer, serial, blocksIn(stats));
 }

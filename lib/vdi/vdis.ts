@@ -1,6 +1,5 @@
 import type { Coordination } from '../coordination/coordination.js';
 import type { ObjectIO } from '../replication/object-io.js';
-import { OBJECT_BYTES } from '../replication/object-io.js';
 import type { Stored } from './catalog.js';
 import { Catalog, type NewVdi, type RequestId } from './catalog.js';
 import { Cloner } from './clone.js';
@@ -22,7 +21,7 @@ export interface VdisOptions {
   onError: (error: unknown, family: number) => void;
 }
 
-/** Bytes that an image's objects take, in whole objects. */
+/** Bytes that an image's objects take up. */
 export interface VdiUsage {
   /** Of the layer that only this image has. */
   own: number;
@@ -260,9 +259,7 @@ export class Vdis {
     const vdi = this.#loaded.get(record.id);
     const family = vdi ? null : await this.catalog.family(record.family);
     const chain = vdi?.chain ?? (family && chainOf(family.record, record.id));
-    const bytes = (chain?.layers ?? []).map(
-      ({ layer }) => this.#options.objects.usage(chain!.family, layer) * OBJECT_BYTES,
-    );
+    const bytes = (chain?.layers ?? []).map(({ layer }) => this.#options.objects.usage(chain!.family, layer));
     const [own = 0, ...below] = bytes;
     return { own, below: below.reduce((sum, each) => sum + each, 0) };
   }

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Assertions } from 'brittle';
@@ -47,6 +48,17 @@ export async function killedCopy(t: Assertions, disk: Disk): Promise<string> {
 
 export function groupOf(family: number, index: number): number {
   return (family * 7 + index) % GROUPS;
+}
+
+/** What the file system says that the layer's files have, in bytes. Its groups are those of `groupOf`. */
+export function allocatedBytes(disk: Disk, family: number, layer: number): number {
+  let bytes = 0;
+  for (const object of disk.index.scan(family, 0, 2 ** 32, 1e6)) {
+    if (object.layer !== layer || object.serial === 0) continue;
+    const { blocks } = statSync(disk.files.path(groupOf(family, object.index), family, object.index, object.serial));
+    bytes += Math.max(1, Math.ceil((blocks * 512) / 4096)) * 4096;
+  }
+  return bytes;
 }
 
 /** Object I/O where every group is on the first disk, unless said otherwise. */

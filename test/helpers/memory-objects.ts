@@ -1,5 +1,7 @@
 import { type Chain, OBJECT_BYTES, type ObjectIO, type ObjectRange } from '../../lib/replication/object-io.js';
 
+const BLOCK_BYTES = 4096;
+
 type Entry = Buffer | 'hole';
 
 /**
@@ -114,9 +116,11 @@ export class MemoryObjects implements ObjectIO {
   }
 
   usage(family: number, layer: number): number {
-    let objects = 0;
-    for (const [key, entry] of this.entries) if (key.startsWith(`${family}/${layer}/`) && entry !== 'hole') objects++;
-    return objects;
+    let blocks = 0;
+    for (const [key, entry] of this.entries) {
+      if (key.startsWith(`${family}/${layer}/`) && entry !== 'hole') blocks += Math.ceil(entry.length / BLOCK_BYTES);
+    }
+    return blocks * BLOCK_BYTES;
   }
 
   async deleteLayer(family: number, layer: number): Promise<void> {
