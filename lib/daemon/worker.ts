@@ -15,7 +15,7 @@ import { Vdis } from '../vdi/vdis.js';
 import { DaemonAdministration } from './administration.js';
 import { HostDisks } from './disks.js';
 import { type Logger, makeLogger } from './log.js';
-import { DEVICE_FD } from './messages.js';
+import { DEVICE_FD, POLL_FD } from './messages.js';
 import { StateDirectory } from './state.js';
 import { MountRefused, SupervisorLink } from './supervisor-link.js';
 
@@ -105,15 +105,14 @@ class Worker {
         onDefect: (error) => this.#log.error(error as Error, 'defect'),
       }),
     );
-    this.#keep(
-      'control socket',
-      await ControlServer.open({
-        path: configuration.control,
-        administration,
-        metrics,
-        onDefect: (error) => this.#log.error(error as Error, 'defect in the control socket'),
-      }),
-    );
+    const control = await ControlServer.open({
+      path: configuration.control,
+      administration,
+      metrics,
+      onDefect: (error) => this.#log.error(error as Error, 'defect in the control socket'),
+    });
+    // Closed last: who asked the daemon to end takes the end of its socket for that.
+    this.#opened.unshift({ name: 'control socket', close: () => control.close() });
 
     const { resume } = kernel ? await this.#link.mount(mountPoint) : { resume: null };
     if (resume === null) {
@@ -190,6 +189,7 @@ class Worker {
   #serveKernel(operations: Operations, metrics: Metrics, mountPoint: string, resume: Negotiated | null): Served {
     const session = new Session({
       device: DEVICE_FD,
+      pollDevice: POLL_FD,
       operations,
       resume,
       onNegotiated: (negotiated) => this.#link.negotiated(negotiated),
@@ -205,7 +205,9 @@ class Worker {
   }
 
   async #serveNative(operations: Operations, path: string): Promise<Served> {
-    const mount = await mountNative(path, operations, {});
+    const onDefect = (error: unknown, request: string) =>
+      this.#log.error(error as Error, `defect while serving ${request}`);
+    const mount = await mountNative(path, operations, { onDefect });
     return { closed: mount.closed, unmount: () => mount.unmount() };
   }
 

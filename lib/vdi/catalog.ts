@@ -19,7 +19,10 @@ const ATTEMPTS_MAX = 64;
 /** How many answered requests one change forgets. */
 const FORGET_MAX = 32;
 
-/** Which request of the kernel asks for a change of names: it may come twice, and must not be done twice. */
+/**
+ * Which request of the kernel asks for a change of names: it may come twice, and must not be done twice. `unique` is 0
+ * where it has no number and never comes again.
+ */
 export interface RequestId {
   unique: bigint;
   resent: boolean;
@@ -268,7 +271,7 @@ export class Catalog {
 
   /** Tells that the request was answered, so that what is stored of it goes with a later change. */
   answered(request: RequestId): void {
-    this.#answered.add(KEY.done(this.#host, request.unique));
+    if (request.unique) this.#answered.add(KEY.done(this.#host, request.unique));
   }
 
   /** Forgets all requests of this host: the mount is a new one, with new numbers. */
@@ -290,7 +293,7 @@ export class Catalog {
   }
 
   #remember(request: RequestId | null, vdi: number): Operation[] {
-    if (!request) return [];
+    if (!request?.unique) return [];
     const gone = [...this.#answered].slice(0, FORGET_MAX).map((key) => ({ delete: key }));
     return [put(KEY.done(this.#host, request.unique), { vdi }), ...gone];
   }
