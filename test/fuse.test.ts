@@ -1,5 +1,4 @@
 import { test } from 'brittle';
-import { BufferPool } from '../lib/fuse/buffer-pool.js';
 import { ERRNO, errnoOf, OperationError } from '../lib/fuse/errno.js';
 import { HANDLERS } from '../lib/fuse/handlers.js';
 import { Interrupts } from '../lib/fuse/interrupts.js';
@@ -165,17 +164,6 @@ test('an interrupt reaches its request, before or after it was read', (t) => {
   for (let unique = 6n; unique < 1000n; unique += 2n) interrupts.interrupt(unique);
   t.is(interrupts.size, 0);
   t.is(interrupts.begin(6n).aborted, false, 'interrupts of requests that never come are forgotten');
-});
-
-test('the buffers are bounded: who finds none waits for one', (t) => {
-  const pool = new BufferPool(16, 2);
-  const got: Buffer[] = [];
-  for (let i = 0; i < 3; i++) pool.take((buffer) => got.push(buffer));
-  t.is(got.length, 2);
-  t.is(pool.busy, 2);
-  pool.put(got[0]!);
-  t.is(got.length, 3);
-  t.is(got[2], got[0]);
 });
 
 test('the trace reads well, whatever comes', (t) => {

@@ -106,7 +106,11 @@ export class DaemonAdministration implements Administration {
     const { handles, onShutdown } = this.#options;
     if (handles.size > 0 && !force) {
       const open = (await this.vdiList()).filter((vdi) => vdi.opens > 0).map((vdi) => vdi.name);
-      throw new AdministrationError('IN_USE', `${open.join(', ')} open`, 'stop the guests, or give --force');
+      throw new AdministrationError(
+        'IN_USE',
+        `${open.join(', ')} ${open.length === 1 ? 'is' : 'are'} open`,
+        'stop the guests, or give --force',
+      );
     }
     setTimeout(onShutdown, SHUTDOWN_DELAY_MS);
   }

@@ -17,3 +17,5 @@ export type SupervisorMessage =
 
 /** The descriptor under which the worker inherits /dev/fuse. */
 export const DEVICE_FD = 3;
+/** The same open device once more, for the worker's event loop to wait on; 4 is the channel to the supervisor. */
+export const POLL_FD = 5;

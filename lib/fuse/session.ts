@@ -1,5 +1,5 @@
-import { read, writeSync } from 'node:fs';
-import { BufferPool } from './buffer-pool.js';
+import { writeSync } from 'node:fs';
+import { DeviceReader } from './device-reader.js';
 import { ERRNO, errnoOf, OperationError } from './errno.js';
 import { HANDLERS } from './handlers.js';
 import { Interrupts } from './interrupts.js';
@@ -26,8 +26,6 @@ const DATA_OFFSET = 4096;
 const BUFFER_BYTES = DATA_OFFSET + REQUEST_BYTES_MAX;
 /** READs and WRITEs in flight, each with a buffer; with all of them in use the next request waits in the kernel. */
 const BUFFERS_MAX = 64;
-/** Reads of the device that wait at the same time. More add wake-ups, fewer leave it idle between two requests. */
-const READERS = 2;
 const WRITE_DATA_OFFSET = IN_HEADER_BYTES + WRITE_IN_BYTES;
 const UINT32 = 0x1_0000_0000;
 
@@ -63,6 +61,8 @@ const NO_METER: Meter = { succeeded: () => undefined, failed: () => undefined };
 export interface SessionOptions {
   /** The descriptor of /dev/fuse that is, or is about to be, mounted. It stays the caller's. */
   device: number;
+  /** A second descriptor of the same open device, through which the event loop waits; it becomes the session's. */
+  pollDevice?: number;
   operations: Operations;
   /** Given where an earlier worker served this mount. */
   resume?: Negotiated | null;
@@ -87,7 +87,7 @@ export class Session {
   readonly #device: number;
   readonly #operations: Operations;
   readonly #options: SessionOptions;
-  readonly #buffers = new BufferPool(BUFFER_BYTES, BUFFERS_MAX);
+  readonly #reader: DeviceReader;
   readonly #interrupts = new Interrupts();
   readonly #header = Buffer.alloc(OUT_HEADER_BYTES + 8);
   readonly #meters = new Map<number, Meter>();
@@ -96,13 +96,19 @@ export class Session {
   #becomeReady!: (negotiated: Negotiated) => void;
   #becomeClosed!: () => void;
   #fail!: (error: Error) => void;
-  #readers = 0;
-  #ended = false;
 
   constructor(options: SessionOptions) {
     this.#device = options.device;
     this.#operations = options.operations;
     this.#options = options;
+    this.#reader = new DeviceReader({
+      device: options.device,
+      pollDevice: options.pollDevice,
+      bufferBytes: BUFFER_BYTES,
+      buffersMax: BUFFERS_MAX,
+      receive: (buffer, length) => this.#receive(buffer, length),
+      onEnd: (error) => this.#ended(error),
+    });
     this.#readMeter = this.#meterOf(OPCODE.READ);
     this.#writeMeter = this.#meterOf(OPCODE.WRITE);
     this.ready = new Promise((resolve, reject) => {
@@ -122,10 +128,7 @@ export class Session {
       if (resume.resend) this.#notifyResend();
       this.#becomeReady(resume);
     }
-    for (let i = 0; i < READERS; i++) {
-      this.#readers++;
-      this.#readNext();
-    }
+    this.#reader.start();
   }
 
   // Whatever an earlier worker had read and not answered comes again, with the resend bit.
@@ -136,34 +139,8 @@ export class Session {
     writeSync(this.#device, message);
   }
 
-  #readNext = (): void => {
-    this.#buffers.take(this.#readInto);
-  };
-
-  #readInto = (buffer: Buffer): void => {
-    read(this.#device, buffer, 0, BUFFER_BYTES, null, (error, length) => {
-      if (error) {
-        this.#buffers.put(buffer);
-        this.#readFailed(error);
-        return;
-      }
-      if (!this.#receive(buffer, length)) this.#readInto(buffer);
-      else this.#readNext();
-    });
-  };
-
-  #readFailed(error: NodeJS.ErrnoException): void {
-    // ENOENT: the request was interrupted before it was read. EINTR, EAGAIN: nothing was read.
-    if (error.code === 'ENOENT' || error.code === 'EINTR' || error.code === 'EAGAIN') {
-      this.#readNext();
-      return;
-    }
-    this.#readers--;
-    if (!this.#ended && error.code !== 'ENODEV' && error.code !== 'ECONNABORTED') {
-      this.#options.onDefect?.(error, 'reading /dev/fuse');
-    }
-    this.#ended = true;
-    if (this.#readers > 0) return;
+  #ended(error: Error | null): void {
+    if (error) this.#options.onDefect?.(error, 'reading /dev/fuse');
     this.#fail(new OperationError('ENODEV', 'the mount ended before it was usable'));
     this.#becomeClosed();
   }
@@ -198,11 +175,11 @@ export class Session {
         buffer.writeUInt32LE(uniqueLow, start + 8);
         buffer.writeUInt32LE(uniqueHigh, start + 12);
         this.#send(buffer, start, OUT_HEADER_BYTES + bytes);
-        this.#buffers.put(buffer);
+        this.#reader.release(buffer);
         this.#readMeter.succeeded(performance.now() - started, bytes);
       },
       (error) => {
-        this.#buffers.put(buffer);
+        this.#reader.release(buffer);
         this.#readMeter.failed(performance.now() - started);
         this.#replyError(uniqueLow, uniqueHigh, error, 'READ');
       },
@@ -226,7 +203,7 @@ export class Session {
     const started = performance.now();
     this.#operations.write(node, handle, offset, data, flags).then(
       (bytes) => {
-        this.#buffers.put(buffer);
+        this.#reader.release(buffer);
         const header = this.#header;
         header.writeUInt32LE(OUT_HEADER_BYTES + 8, 0);
         header.writeInt32LE(0, 4);
@@ -238,7 +215,7 @@ export class Session {
         this.#writeMeter.succeeded(performance.now() - started, bytes);
       },
       (error) => {
-        this.#buffers.put(buffer);
+        this.#reader.release(buffer);
         this.#writeMeter.failed(performance.now() - started);
         this.#replyError(uniqueLow, uniqueHigh, error, 'WRITE');
       },
