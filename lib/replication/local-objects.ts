@@ -186,6 +186,7 @@ export class LocalObjects implements ObjectIO {
 
   async deleteLayer(family: number, layer: number): Promise<void> {
     await this.#eachObject(family, layer, 0, (disk, place) => removeEntry(disk, place, layer));
+    await this.#settleIndexes();
     for (const disk of this.#disks.values()) disk.forgetLayer(family, layer);
   }
 
@@ -196,7 +197,13 @@ export class LocalObjects implements ObjectIO {
       { layer: child, limit: 0 },
     ]);
     await this.#eachObject(family, layer, 0, (disk, place) => mergeObject(disk, place, layer, child, limit()));
+    await this.#settleIndexes();
     for (const disk of this.#disks.values()) disk.forgetLayer(family, layer);
+  }
+
+  /** To be awaited before the caller forgets a layer: no power cut may bring back what refers to it. */
+  async #settleIndexes(): Promise<void> {
+    await Promise.all(this.disks.map((disk) => disk.index.durable()));
   }
 
   async #flush(family: number, layers: readonly LayerView[]): Promise<void> {

@@ -100,6 +100,8 @@ export class GroupMoves {
       const ahead = (progress.bytes / rate) * 1000 - (performance.now() - start);
       if (ahead > 0) await delay(ahead, undefined, { signal: options.signal });
     }
+    // An entry that a power cut brought back here would win over the newer one, were the group moved back.
+    await this.#disk(disk).index.durable();
   }
 
   /** The indexes of a group that a disk has, in order, looked up one at a time. */
