@@ -10,7 +10,7 @@ await enterMachine();
 const SEED = Number(process.env.SEED ?? 1);
 const ROUNDS = Number(process.env.ROUNDS ?? 8);
 /** How a round ends; null: the daemon alone. */
-const ENDS: readonly (CutMode | null)[] = [null, 'lost', 'torn', 'kept'];
+const ENDS: readonly (CutMode | null)[] = ['lost', null, 'torn', 'kept'];
 const ROUND_MS_MAX = 30_000;
 
 const options = { timeout: (ROUNDS + 1) * ROUND_MS_MAX };

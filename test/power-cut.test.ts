@@ -1,10 +1,29 @@
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'brittle';
+import { Disk } from '../lib/store/index.js';
+import { chainOf, IDENTITY, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
 import { enterMachine } from './helpers/machine.js';
 import { Random } from './helpers/random.js';
 import { StoreRun } from './helpers/store-run.js';
 import type { CutMode } from './helpers/volatile-filesystem.js';
 
 await enterMachine();
+
+test('a disk that has lost its index is refused', async (t) => {
+  const disk = await newDisk(t);
+  const chain = chainOf(1, 1);
+  const objects = await openObjects([disk]);
+  await objects.write(chain, 0, 0, Buffer.alloc(4096, 1));
+  await disk.close();
+  const [index, away] = [join(disk.directory, 'index'), join(disk.directory, 'index-away')];
+  await rename(index, away);
+  await t.exception(Disk.open(disk.directory, IDENTITY), /has lost its index/);
+  await rm(index, { recursive: true });
+  await rename(away, index);
+  const again = await openObjects([await openDisk(t, disk.directory)]);
+  t.is((await readAt(again, chain, 0, 0, 1))[0], 1, 'nothing was harmed');
+});
 
 /** Another seed can be given, and more rounds. */
 const SEED = Number(process.env.SEED ?? 1);

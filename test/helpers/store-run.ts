@@ -16,7 +16,7 @@ import { VolatileMount } from './volatile-mount.js';
 
 const WRITER = fileURLToPath(new URL('./store-writer.js', import.meta.url));
 /** Changes of the file system that a writer comes to make before it is killed, at most. */
-const CHANGES_MAX = 800;
+const CHANGES_MAX = 1200;
 
 /** Two disks on a volatile file system, and one writer after another on them. */
 export class StoreRun {
