@@ -173,15 +173,15 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));
     if (!clean && !rebooted) {
-      this.#inherited = syncInherited(this, this.#system).then(() => this.#adoptActive());
+      this.#inherited = syncInherited(this, this.#system).then(() => {
+        this.#adoptActive();
+        this.#sweep();
+      });
       // Flushes report it.
       this.#inherited.catch(() => {});
     } else {
       this.#adoptActive();
-    }
-    if (!clean) {
-      // Leaves are no harm, and an error that matters fails the disk.
-      this.#sweeping = sweep(this, this.#ending.signal).catch(() => {});
+      if (!clean) this.#sweep();
     }
     this.#health.every(CHECK_INTERVAL_MS, async () => {
       await this.space.refresh();
@@ -207,6 +207,12 @@ export class Disk extends EventEmitter<DiskEvents> {
   /** What an earlier process wrote is on disk as far as it ever will be. */
   #adoptActive(): void {
     for (const layer of this.layers.values()) layer.flushCompleted = Math.max(layer.flushCompleted, 0);
+  }
+
+  #sweep(): void {
+    if (this.#ending.signal.aborted) return;
+    // Leaves are no harm, and an error that matters fails the disk.
+    this.#sweeping = sweep(this, this.#ending.signal).catch(() => {});
   }
 
   get number(): number {

@@ -11,7 +11,8 @@ import { codeOf } from './store-error.js';
  * Unlinks the files of earlier processes that the index does not have: those of an object that was never committed, or
  * that was given up and not unlinked in time. Files of this process are left alone, and so are names of no object.
  *
- * What an earlier process wrote last it may not have measured: that is done here.
+ * What an earlier process wrote last it may not have measured: that is done here, best when all is on disk, since a
+ * file system may need a block more when it comes to place what was written.
  */
 export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
   const objects = join(disk.directory, 'objects');
@@ -37,6 +38,8 @@ export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
 
 async function measureAgain(disk: Disk, { family, layer, serial }: IndexedObject, path: string): Promise<void> {
   const stats = await disk.io.call<fs.Stats>((done) => fs.stat(path, done));
-  // Where it was opened meanwhile, that one knows better, also to which layer it belongs.
-  if (!disk.descriptors.get(serial)) disk.index.usage.note(family, layer, serial, blocksIn(stats));
+  const file = disk.descriptors.get(serial);
+  // One that was opened meanwhile knows better to which layer it belongs.
+  if (file) disk.flusher.measureFile(file);
+  else disk.index.usage.note(family, layer, serial, blocksIn(stats));
 }

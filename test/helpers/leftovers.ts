@@ -1,6 +1,6 @@
 /** What a test file left behind although it should not have: found by the temporary directory that it was given. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mountsBelow, unmount } from './cleanup.js';
@@ -8,8 +8,11 @@ import { executableOf, isRunning } from './proc.js';
 import { must } from './run.js';
 
 /** A new directory to be the TMPDIR of one test file. Its path is short: paths of UNIX sockets are limited. */
-export function temporaryRoot(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'sd-'));
+export async function temporaryRoot(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'sd-'));
+  // Some tests act as another user, who has to get there.
+  await chmod(path, 0o711);
+  return path;
 }
 
 /**
