@@ -6,7 +6,7 @@ import { type FioOptions, fio, longestMs, tryFio } from './helpers/fio.js';
 import { qemuIo } from './helpers/qemu.js';
 import { must } from './helpers/run.js';
 import { startSheep } from './helpers/sheep.js';
-import { sleep } from './helpers/until.js';
+import { sleep, until } from './helpers/until.js';
 
 const TIMEOUT = 240_000;
 const KILLS = 20;
@@ -121,13 +121,15 @@ test(`nothing is lost when the worker is killed ${KILLS} times under load`, { ti
 
 test('names, sizes and locks in the making survive a killed worker', { timeout: TIMEOUT }, async (t) => {
   const sheep = await startSheep(t);
-  let last: number | undefined;
   let going = true;
+  const starts = () => sheep.lines.filter((line) => /ready/.test(line)).length;
   const killer = (async () => {
-    while (going) {
-      last = await sheep.workerPid(last);
-      await sleep(100 + Math.random() * 400);
-      process.kill(last, 'SIGKILL');
+    for (let served = 0; going; ) {
+      // From when it serves: one that never gets that far is started ever more slowly, which another test is about.
+      await until('the worker to serve', () => starts() > served, 20_000);
+      await sleep(Math.random() * 400);
+      served = starts();
+      process.kill(await sheep.workerPid(), 'SIGKILL');
     }
   })();
   for (let round = 0; round < 40; round++) {

@@ -7,11 +7,13 @@ export class Metrics {
   /** How often the worker was started again; whoever knows sets it. */
   workerRestarts = 0;
   readonly contentType: string;
-  private readonly operations = new Map<string, OperationMetrics>();
+  private readonly operations: Map<string, OperationMetrics>;
   private readonly registry = new Registry();
   private status: Status | null = null;
 
-  constructor() {
+  /** `operations` are counters that were kept before there was this object. */
+  constructor(operations = new Map<string, OperationMetrics>()) {
+    this.operations = operations;
     this.contentType = this.registry.contentType;
     this.defineRequests();
     this.defineCluster();

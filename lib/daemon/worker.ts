@@ -1,7 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
-import { Metrics } from '../control/metrics.js';
-import { ControlServer } from '../control/server.js';
+import { OperationMetrics } from '../control/operation-metrics.js';
 import { openLocal } from '../coordination/local.js';
 import { Directory } from '../filesystem/directory.js';
 import { Filesystem } from '../filesystem/filesystem.js';
@@ -12,7 +11,7 @@ import { mountNative } from '../fuse/native.js';
 import type { Operations } from '../fuse/operations.js';
 import { type Negotiated, Session } from '../fuse/session.js';
 import { Vdis } from '../vdi/vdis.js';
-import { DaemonAdministration } from './administration.js';
+import type { DaemonAdministration, DaemonAdministrationOptions } from './administration.js';
 import { HostDisks } from './disks.js';
 import { type Logger, makeLogger } from './log.js';
 import { DEVICE_FD, POLL_FD } from './messages.js';
@@ -39,6 +38,8 @@ class Worker {
   readonly #opened: { name: string; close: () => unknown }[] = [];
   /** What this start has made and takes back if it is refused after all. */
   readonly #undo: (() => void)[] = [];
+  readonly #operations = new Map<string, OperationMetrics>();
+  #administration: DaemonAdministration | null = null;
   #served: Served | null = null;
   #stopping: Promise<void> | null = null;
 
@@ -91,28 +92,9 @@ class Worker {
     const space = () => disks.space();
     const filesystem = new Filesystem({ vdis, handles, locks, directory, copies, space });
 
-    const metrics = new Metrics();
-    metrics.workerRestarts = this.#link.restarts;
-    const administration = this.#keep(
-      'administration',
-      new DaemonAdministration({
-        configuration,
-        state,
-        vdis,
-        handles,
-        disks,
-        onShutdown: () => void this.stop(),
-        onDefect: (error) => this.#log.error(error as Error, 'defect'),
-      }),
-    );
-    const control = await ControlServer.open({
-      path: configuration.control,
-      administration,
-      metrics,
-      onDefect: (error) => this.#log.error(error as Error, 'defect in the control socket'),
-    });
-    // Closed last: who asked the daemon to end takes the end of its socket for that.
-    this.#opened.unshift({ name: 'control socket', close: () => control.close() });
+    const openControl = () => this.#openControl({ configuration, state, vdis, handles, disks });
+    // A start that is to be refused is refused before anything is mounted; a restart serves those who wait first.
+    if (!this.#link.isRestart) await openControl();
 
     const { resume } = kernel ? await this.#link.mount(mountPoint) : { resume: null };
     if (resume === null) {
@@ -123,11 +105,12 @@ class Worker {
     }
     await vdis.start();
     this.#served = kernel
-      ? this.#serveKernel(filesystem, metrics, mountPoint, resume)
+      ? this.#serveKernel(filesystem, mountPoint, resume)
       : await this.#serveNative(filesystem, mountPoint);
     this.#undo.length = 0;
+    if (this.#link.isRestart) await openControl();
     await disks.start();
-    administration.resume();
+    this.#administration?.resume();
     this.#link.onStop(() => void this.stop());
     this.#link.onLost(() => {
       if (!this.#stopping) {
@@ -140,6 +123,31 @@ class Worker {
     this.#log.info(`ready${resume === null ? '' : ' again'}: images are in ${mountPoint}`);
     await this.#served.closed;
     await this.stop();
+  }
+
+  // Loaded here, not with this module: it is a fifth of all that a worker loads, and a restart has no time for it.
+  async #openControl(parts: Omit<DaemonAdministrationOptions, 'onShutdown' | 'onDefect'>): Promise<void> {
+    const [{ DaemonAdministration }, { ControlServer }, { Metrics }] = await Promise.all([
+      import('./administration.js'),
+      import('../control/server.js'),
+      import('../control/metrics.js'),
+    ]);
+    const administration = new DaemonAdministration({
+      ...parts,
+      onShutdown: () => void this.stop(),
+      onDefect: (error) => this.#log.error(error as Error, 'defect'),
+    });
+    this.#administration = this.#keep('administration', administration);
+    const metrics = new Metrics(this.#operations);
+    metrics.workerRestarts = this.#link.restarts;
+    const control = await ControlServer.open({
+      path: this.#configuration.control,
+      administration,
+      metrics,
+      onDefect: (error) => this.#log.error(error as Error, 'defect in the control socket'),
+    });
+    // Closed last: who asked the daemon to end takes the end of its socket for that.
+    this.#opened.unshift({ name: 'control socket', close: () => control.close() });
   }
 
   /** Ends everything in order and then the process. */
@@ -186,7 +194,7 @@ class Worker {
     return path;
   }
 
-  #serveKernel(operations: Operations, metrics: Metrics, mountPoint: string, resume: Negotiated | null): Served {
+  #serveKernel(operations: Operations, mountPoint: string, resume: Negotiated | null): Served {
     const session = new Session({
       device: DEVICE_FD,
       pollDevice: POLL_FD,
@@ -194,7 +202,11 @@ class Worker {
       resume,
       onNegotiated: (negotiated) => this.#link.negotiated(negotiated),
       onDefect: (error, request) => this.#log.error(error as Error, `defect while serving ${request}`),
-      meter: (request) => metrics.operation(request.toLowerCase()),
+      meter: (request) => {
+        const meter = new OperationMetrics();
+        this.#operations.set(request.toLowerCase(), meter);
+        return meter;
+      },
       trace: this.#trace,
     });
     session.start();
