@@ -90,7 +90,7 @@ class Worker {
     const directory = await Directory.open(coordination);
     const { copies } = configuration;
     const space = () => disks.space();
-    const filesystem = new Filesystem({ vdis, handles, locks, directory, copies, space });
+    const filesystem = new Filesystem({ vdis, handles, locks, directory, mountPoint, copies, space });
 
     const openControl = () => this.#openControl({ configuration, state, vdis, handles, disks });
     // A start that is to be refused is refused before anything is mounted; a restart serves those who wait first.

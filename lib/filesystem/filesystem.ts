@@ -31,7 +31,7 @@ import { copyBytes } from './copy.js';
 import type { Directory } from './directory.js';
 import type { Handles } from './handles.js';
 import type { Locks } from './locks.js';
-import { getXattr, listXattrs, removeXattr, setXattr } from './xattrs.js';
+import { getXattr, hasXattr, listXattrs, removeXattr, setXattr } from './xattrs.js';
 
 /** O_DIRECT transfers are in sectors, as on a disk: qemu finds its alignment by trying. */
 const SECTOR_BYTES = 512;
@@ -46,6 +46,8 @@ export interface FilesystemOptions {
   handles: Handles;
   locks: Locks;
   directory: Directory;
+  /** Where it is mounted, as an absolute path. */
+  mountPoint: string;
   /** Copies of a new image's objects. */
   copies: number;
   /** Bytes that images can use in all, and that are free for them. */
@@ -63,7 +65,7 @@ export class Filesystem implements Operations {
   readonly #locks: Locks;
   readonly #directory: Directory;
   readonly #options: FilesystemOptions;
-  readonly #copiers = new Copiers();
+  readonly #copiers: Copiers;
 
   constructor(options: FilesystemOptions) {
     this.#vdis = options.vdis;
@@ -71,6 +73,7 @@ export class Filesystem implements Operations {
     this.#locks = options.locks;
     this.#directory = options.directory;
     this.#options = options;
+    this.#copiers = new Copiers(options.mountPoint);
   }
 
   // Names
@@ -114,11 +117,18 @@ export class Filesystem implements Operations {
   ): Promise<{ attributes: Attributes; opened: Opened }> {
     const record = await this.#make(parent, name, mode, context).catch((error) => {
       // Somebody was faster: without O_EXCL the file is simply opened.
-      if (error.code === 'EEXIST' && !(flags & constants.O_EXCL)) return this.#vdis.named(name);
+      if (error.code === 'EEXIST' && !(flags & constants.O_EXCL)) return this.#existing(name);
       throw error;
     });
     const opened = await this.open(record.id, flags, context);
     return { attributes: await this.#attributes(await this.#vdis.record(record.id)), opened };
+  }
+
+  /** What has the name already: an image, or one that is being imported and cannot be opened yet. */
+  #existing(name: string): Promise<VdiRecord> {
+    return this.#vdis.named(name).catch((error) => {
+      throw error.code === 'ENOENT' ? new OperationError('EBUSY', `${name} is being imported`) : error;
+    });
   }
 
   async #make(parent: number, name: string, mode: number, context: Context): Promise<VdiRecord> {
@@ -182,7 +192,11 @@ export class Filesystem implements Operations {
     if (node === ROOT_NODE) return this.#directory.change(changes);
     const vdi = await this.#vdis.load(node);
     const { size, ...others } = changes;
-    if (size !== undefined) await vdi.resize(size);
+    if (size !== undefined) {
+      await vdi.resize(size);
+      // That has set it; truncate(2) asks for both.
+      if (others.mtime === 'now') delete others.mtime;
+    }
     if (Object.keys(others).length > 0) {
       const time = now();
       await vdi.setAttributes((record) => ({
@@ -210,15 +224,25 @@ export class Filesystem implements Operations {
     return getXattr(record, name.startsWith('user.sheepdog.') ? await this.#family(record) : null, name);
   }
 
-  async setxattr(node: number, name: string, value: Uint8Array, flags: number): Promise<void> {
+  async setxattr(
+    node: number,
+    name: string,
+    value: Uint8Array,
+    flags: number,
+    { resent }: Pick<Context, 'resent'>,
+  ): Promise<void> {
     if (node === ROOT_NODE) throw new OperationError('EOPNOTSUPP');
     const vdi = await this.#vdis.load(node);
+    // A worker that died may have made it.
+    if (resent && hasXattr(vdi.record, name, value)) return;
     await vdi.setAttributes((record) => ({ ...setXattr(record, name, value, flags), ctime: now() }));
   }
 
-  async removexattr(node: number, name: string): Promise<void> {
+  async removexattr(node: number, name: string, { resent }: Pick<Context, 'resent'>): Promise<void> {
     if (node === ROOT_NODE) throw new OperationError('ENODATA');
     const vdi = await this.#vdis.load(node);
+    // A worker that died may have removed it.
+    if (resent && vdi.record.xattrs?.[name] === undefined) return;
     await vdi.setAttributes((record) => ({ ...removeXattr(record, name), ctime: now() }));
   }
 
@@ -292,7 +316,8 @@ export class Filesystem implements Operations {
     await this.#locks.releaseHandle(node, handle);
     this.#handles.remove(handle);
     if (this.#handles.opens(node) > 0) return;
-    await this.#vdis.loaded(node)?.settle();
+    const vdi = this.#vdis.loaded(node);
+    if (vdi && !vdi.record.unlinked) await vdi.settle();
     await this.#vdis.removeIfUnused(node);
   }
 
@@ -305,7 +330,7 @@ export class Filesystem implements Operations {
       case FALLOC_PUNCH_HOLE:
         return vdi.discard(offset, length);
       case FALLOC_ZERO_RANGE:
-        if (!keepSize && offset + length > vdi.size) await vdi.resize(offset + length);
+        if (!keepSize) await vdi.grow(offset + length);
         return vdi.discard(offset, length);
       default:
         throw new OperationError('EOPNOTSUPP');
