@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import type { Assertions } from 'brittle';
 import { temporaryDirectory, track, untrack } from './cleanup.js';
 import { reboot } from './machine.js';
-import { isRunning } from './proc.js';
+import { childrenOf, isRunning } from './proc.js';
 import { Random } from './random.js';
-import { type Sheep, startSheep } from './sheep.js';
+import { type Sheep, type SheepOptions, spawnSheep, startSheep } from './sheep.js';
 import { type End, StoreHistory } from './store-history.js';
 import { emptyPlan, type Note, SECTORS, type WriterTask } from './store-plan.js';
 import { until } from './until.js';
@@ -19,6 +19,8 @@ const WRITER = fileURLToPath(new URL('./image-writer.js', import.meta.url));
 /** Changes of the file system below that a daemon comes to make before it is killed. */
 const CHANGES_MIN = 100;
 const CHANGES_MAX = 1200;
+/** As many as a start makes, and a few more. */
+const START_CHANGES_MAX = 80;
 const EXIT_DEADLINE_MS = 20_000;
 
 /** A daemon with its state and its disk on a volatile file system, and a writer on its mount. */
@@ -76,36 +78,52 @@ export class DaemonRun {
    * Throws where the daemon does not start or an image holds something else than it may.
    */
   async round(mode: CutMode | null): Promise<void> {
+    if (this.#random.chance(0.3)) await this.#failedStart(mode);
     await this.#mount.goOn();
-    const sheep = await this.#startSheep();
+    const sheep = await startSheep(this.#t, this.#options);
     const { held } = await this.#mount.holdAfter(CHANGES_MIN + this.#random.below(CHANGES_MAX - CHANGES_MIN));
     const { writer, exited } = this.#startWriter(false);
     await Promise.race([held, exited]);
     if (writer.exitCode !== null) throw new Error(`the writer ended with exit code ${writer.exitCode}\n${sheep.log()}`);
-    const worker = await sheep.workerPid();
-    // The daemon's group, and with it the supervisor and the worker.
+    await this.#kill(sheep, mode, () => {
+      writer.kill('SIGKILL');
+      return exited;
+    });
+    this.#readNotes();
+    if (mode !== null) this.#end = 'cut';
+  }
+
+  /** A start that does not come to its end, perhaps. */
+  async #failedStart(mode: CutMode | null): Promise<void> {
+    const { held } = await this.#mount.holdAfter(1 + this.#random.below(START_CHANGES_MAX));
+    const sheep = await spawnSheep(this.#t, this.#options);
+    await Promise.race([held, sheep.waitReady()]);
+    await this.#kill(sheep, mode, async () => {});
+    if (mode !== null) this.#end = 'cut';
+  }
+
+  /** Kills the supervisor, the worker and whatever `killMore` kills, and cuts the power unless `mode` is null. */
+  async #kill(sheep: Sheep, mode: CutMode | null, killMore: () => Promise<unknown>): Promise<void> {
+    const children = childrenOf(sheep.pid);
+    // All of the daemon is one group.
     process.kill(-sheep.pid, 'SIGKILL');
-    writer.kill('SIGKILL');
+    const others = killMore();
     if (mode === null) {
       await this.#mount.goOn();
     } else {
       await this.#mount.cut(this.#random.below(2 ** 31), mode);
       reboot();
     }
-    await Promise.all([exited, sheep.ended]);
-    await until('the end of the worker', () => !isRunning(worker), EXIT_DEADLINE_MS);
+    await Promise.all([others, sheep.ended]);
+    await until('the end of the worker', () => !children.some(isRunning), EXIT_DEADLINE_MS);
     sheep.destroy();
-    this.#readNotes();
-    if (mode !== null) {
-      await this.#mount.remount();
-      this.#end = 'cut';
-    }
+    if (mode !== null) await this.#mount.remount();
   }
 
   /** Starts the daemon once more, looks at all images, and ends it in order. */
   async finish(): Promise<void> {
     await this.#mount.goOn();
-    const sheep = await this.#startSheep();
+    const sheep = await startSheep(this.#t, this.#options);
     const { writer, exited } = this.#startWriter(true);
     await exited;
     if (writer.exitCode !== 0) throw new Error(`the last writer ended with ${writer.exitCode ?? writer.signalCode}`);
@@ -120,13 +138,13 @@ export class DaemonRun {
     return `${answeredChanges} writes, ${answeredFlushes} flushes, ${checks} comparisons`;
   }
 
-  #startSheep(): Promise<Sheep> {
-    return startSheep(this.#t, {
+  get #options(): SheepOptions {
+    return {
       mount: this.#images,
       state: this.#state,
       disks: [this.#disk],
       env: { PATH: `${this.#path}:${process.env.PATH}` },
-    });
+    };
   }
 
   #startWriter(finish: boolean) {
