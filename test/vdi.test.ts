@@ -1,52 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Assertions, test } from 'brittle';
-import { openLocal } from '../lib/coordination/local.js';
+import { test } from 'brittle';
 import { SEEK_DATA, SEEK_HOLE } from '../lib/fuse/operations.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { finishMerge, newFamily, planCleaning, pushLayer, removeImage } from '../lib/vdi/family.js';
 import { RangeLock } from '../lib/vdi/range-lock.js';
-import type { Vdi } from '../lib/vdi/vdi.js';
-import { Vdis } from '../lib/vdi/vdis.js';
-import { MemoryObjects } from './helpers/memory-objects.js';
+import { contents, openImages } from './helpers/images.js';
 
 const MIB = 1024 * 1024;
 
-async function setup(t: Assertions, objects = new MemoryObjects()) {
-  const directory = await mkdtemp(join(tmpdir(), 'sheep-vdi-'));
-  const coordination = await openLocal(directory);
-  const open = new Set<number>();
-  const failures: unknown[] = [];
-  const make = () =>
-    new Vdis({
-      coordination,
-      host: 'h',
-      objects,
-      isOpen: (id) => open.has(id),
-      onError: (error) => failures.push(error),
-    });
-  const vdis = make();
-  t.teardown(async () => {
-    await vdis.close();
-    await coordination.close();
-    await rm(directory, { recursive: true });
-  });
-  const create = async (name: string, size = 0): Promise<Vdi> => {
-    const record = await vdis.create(name, { size, mode: 0o644, uid: 0, gid: 0, copies: 1 });
-    return vdis.load(record.id);
-  };
-  return { vdis, objects, open, failures, create, make };
-}
-
-async function contents(vdi: Vdi, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length, 0xee);
-  const bytes = await vdi.read(offset, buffer);
-  return buffer.subarray(0, bytes);
-}
-
 test('a write across objects is read back; what lies beyond the end is not', async (t) => {
-  const { create } = await setup(t);
+  const { create } = await openImages(t);
   const vdi = await create('a');
   const data = Buffer.alloc(3 * MIB, 7);
   await vdi.write(3 * MIB + 5, data);
@@ -61,7 +23,7 @@ test('a write across objects is read back; what lies beyond the end is not', asy
 });
 
 test('the size survives a process that never stored it', async (t) => {
-  const { vdis, create, make } = await setup(t);
+  const { vdis, create, make } = await openImages(t);
   const vdi = await create('a');
   await vdi.write(0, Buffer.alloc(5 * MIB + 3, 1));
   const other = make();
@@ -71,7 +33,7 @@ test('the size survives a process that never stored it', async (t) => {
 });
 
 test('a discard of the end keeps the size', async (t) => {
-  const { create, make } = await setup(t);
+  const { create, make } = await openImages(t);
   const vdi = await create('a');
   await vdi.write(0, Buffer.alloc(8 * MIB, 1));
   await vdi.discard(4 * MIB, 4 * MIB);
@@ -79,7 +41,7 @@ test('a discard of the end keeps the size', async (t) => {
 });
 
 test('shrinking and growing again reads zeros, from layers below too', async (t) => {
-  const { vdis, create } = await setup(t);
+  const { vdis, create } = await openImages(t);
   const source = await create('a');
   await source.write(0, Buffer.alloc(12 * MIB, 5));
   await vdis.clone('a', 'b');
@@ -92,7 +54,7 @@ test('shrinking and growing again reads zeros, from layers below too', async (t)
 });
 
 test('a cut that a dead process had begun is finished by the next', async (t) => {
-  const { vdis, create, make, objects } = await setup(t);
+  const { vdis, create, make, objects } = await openImages(t);
   const vdi = await create('a');
   await vdi.write(0, Buffer.alloc(8 * MIB, 1));
   await vdi.settle();
@@ -100,6 +62,7 @@ test('a cut that a dead process had begun is finished by the next', async (t) =>
   const again = await make().load(vdi.id);
   t.is(again.size, MIB);
   t.is(await objects.end(again.chain, 8 * MIB), MIB, 'what lay beyond is gone');
+  await again.settle();
   t.absent((await vdis.catalog.vdi(vdi.id))?.record.cutting);
 });
 
@@ -126,7 +89,7 @@ test('changes that overlap wait for one another, others do not', async (t) => {
 });
 
 test('a clone shows its source and is independent of it', async (t) => {
-  const { vdis, create, objects } = await setup(t);
+  const { vdis, create, objects } = await openImages(t);
   const source = await create('a');
   await source.write(MIB, Buffer.alloc(6 * MIB, 1));
   const before = objects.entries.size;
@@ -142,7 +105,7 @@ test('a clone shows its source and is independent of it', async (t) => {
 });
 
 test('cloning an untouched image again and again adds no layers to it', async (t) => {
-  const { vdis, create } = await setup(t);
+  const { vdis, create } = await openImages(t);
   const golden = await create('golden');
   await golden.write(0, Buffer.alloc(5 * MIB, 1));
   for (let i = 0; i < 20; i++) await vdis.clone('golden', `vm${i}`);
@@ -152,7 +115,7 @@ test('cloning an untouched image again and again adds no layers to it', async (t
 });
 
 test('extents that are copied one after another go on with the clone', async (t) => {
-  const { vdis, create, objects } = await setup(t);
+  const { vdis, create, objects } = await openImages(t);
   const source = await create('a', 64 * MIB);
   await source.write(0, Buffer.alloc(MIB, 1));
   await source.write(20 * MIB, Buffer.alloc(9 * MIB, 2));
@@ -174,7 +137,7 @@ test('extents that are copied one after another go on with the clone', async (t)
 });
 
 test('a range is copied, not shared, where sharing would tell something else', async (t) => {
-  const { vdis, create } = await setup(t);
+  const { vdis, create } = await openImages(t);
   const source = await create('a');
   await source.write(0, Buffer.alloc(32 * MIB, 1));
   const target = await create('b');
@@ -192,7 +155,7 @@ test('a range is copied, not shared, where sharing would tell something else', a
 });
 
 test('what only a removed image had is deleted, and a layer with one child is merged into it', async (t) => {
-  const { vdis, create, objects, failures } = await setup(t);
+  const { vdis, create, objects, failures } = await openImages(t);
   const source = await create('a');
   await source.write(0, Buffer.alloc(12 * MIB, 1));
   await vdis.clone('a', 'b');
@@ -213,7 +176,7 @@ test('what only a removed image had is deleted, and a layer with one child is me
 });
 
 test('an image that is open keeps its data until it is closed', async (t) => {
-  const { vdis, create, open, objects } = await setup(t);
+  const { vdis, create, open, objects } = await openImages(t);
   const vdi = await create('a');
   await vdi.write(0, Buffer.alloc(MIB, 1));
   open.add(vdi.id);
@@ -228,7 +191,7 @@ test('an image that is open keeps its data until it is closed', async (t) => {
 });
 
 test('a change of names that comes twice is done once', async (t) => {
-  const { vdis } = await setup(t);
+  const { vdis } = await openImages(t);
   const options = { size: 0, mode: 0o600, uid: 0, gid: 0, copies: 1 };
   const first = await vdis.create('a', options, { unique: 10n, resent: false });
   const again = await vdis.create('a', options, { unique: 10n, resent: true });
@@ -245,7 +208,7 @@ test('a change of names that comes twice is done once', async (t) => {
 });
 
 test('SEEK_DATA and SEEK_HOLE walk over objects', async (t) => {
-  const { create } = await setup(t);
+  const { create } = await openImages(t);
   const vdi = await create('a', 64 * MIB);
   t.is(await vdi.seek(0, SEEK_DATA), null);
   t.is(await vdi.seek(5, SEEK_HOLE), 5);

@@ -29,7 +29,7 @@ export async function copyBytes(
     const data = chunk.subarray(0, bytes);
     const at = targetOffset + done;
     if (isZero(data)) {
-      if (at + bytes > target.size) await target.resize(at + bytes);
+      await target.grow(at + bytes);
       await target.discard(at, bytes);
     } else await target.write(at, data);
     done += bytes;

@@ -1,7 +1,7 @@
 import type { Compare, Coordination, KeyValue, Operation, Transaction } from '../coordination/coordination.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../fuse/operations.js';
 import { VdiError } from './errors.js';
-import { newFamily, removeImage } from './family.js';
+import { newFamily, nextVersion, removeImage } from './family.js';
 import { Numbers } from './numbers.js';
 import {
   decodeRecord,
@@ -221,13 +221,13 @@ export class Catalog {
       const success: Operation[] = [{ delete: KEY.vdi(id) }];
       if (family) {
         compare.push({ key: KEY.family(family.record.id), modRevision: family.revision });
-        success.push(put(KEY.family(family.record.id), removeImage(family.record, id)));
+        success.push(put(KEY.family(family.record.id), nextVersion(removeImage(family.record, id))));
       }
       return { answer: family?.record.id ?? null, compare, success };
     });
   }
 
-  /** Changes an image and its family together. Throws VdiError ESTALE where the image is gone. */
+  /** Changes an image and its family, whose version `change` raises, together. Throws VdiError ESTALE where the image is gone. */
   async changeImage(
     id: number,
     change: (record: VdiRecord, family: FamilyRecord) => { record: VdiRecord; family: FamilyRecord },
@@ -253,8 +253,9 @@ export class Catalog {
     return this.#change(async () => {
       const current = await this.family(id);
       if (!current) return { answer: null };
-      const record = change(current.record);
-      if (record === null) return { answer: current.record };
+      const changed = change(current.record);
+      if (changed === null) return { answer: current.record };
+      const record = nextVersion(changed);
       const empty = Object.keys(record.layers).length === 0;
       return {
         answer: empty ? null : record,

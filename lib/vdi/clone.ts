@@ -1,7 +1,7 @@
 import { SEEK_DATA } from '../fuse/operations.js';
 import { type Chain, OBJECT_BYTES, type ObjectIO } from '../replication/object-io.js';
 import { type Catalog, put } from './catalog.js';
-import { layerOf, pushLayer, setLimit, topOf } from './family.js';
+import { layerOf, nextVersion, pushLayer, setLimit, topOf } from './family.js';
 import { type FamilyRecord, KEY, now, type VdiRecord } from './records.js';
 import type { Vdi } from './vdi.js';
 
@@ -140,7 +140,7 @@ export class Cloner {
       const family = await this.#catalog.family(from.record.family);
       const old = to.record.family === from.record.family ? null : await this.#catalog.family(to.record.family);
       if (!family || (old && old.record.copies !== family.record.copies)) return { answer: null };
-      const changed = change(family.record);
+      const changed = nextVersion(change(family.record));
       const record = grown(to.record, changed.id, source.id, end);
       return {
         answer: { source: from.record, target: record, family: changed },

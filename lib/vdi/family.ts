@@ -5,7 +5,12 @@ import type { FamilyRecord, LayerRecord } from './records.js';
 
 export function newFamily(id: number, copies: number, vdi: number): FamilyRecord {
   const layers = { 1: { parent: null, limit: 0 } };
-  return { id, copies, nextLayer: 2, layers, images: { [vdi]: 1 }, doomed: [], merging: [] };
+  return { id, version: 1, copies, nextLayer: 2, layers, images: { [vdi]: 1 }, doomed: [], merging: [] };
+}
+
+/** To be stored in the place of the record that it was made from. */
+export function nextVersion(family: FamilyRecord): FamilyRecord {
+  return { ...family, version: family.version + 1 };
 }
 
 /** The layer that an image writes to. */

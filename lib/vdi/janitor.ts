@@ -36,6 +36,8 @@ export class Janitor {
 
   /** Tells of a family as it is now; work that it plans is begun. */
   note(family: FamilyRecord): void {
+    // Two changes may be told of in another order than they were made.
+    if ((this.#latest.get(family.id)?.version ?? 0) > family.version) return;
     if (family.doomed.length === 0 && family.merging.length === 0) {
       this.#latest.delete(family.id);
       return;
@@ -90,7 +92,7 @@ export class Janitor {
       this.#latest.delete(id);
       return false;
     }
-    this.#latest.set(id, family);
+    if ((this.#latest.get(id)?.version ?? 0) <= family.version) this.#latest.set(id, family);
     const [doomed] = family.doomed;
     const [merge] = family.merging;
     if (doomed !== undefined) {
@@ -122,7 +124,6 @@ export class Janitor {
 
   #changed(family: FamilyRecord | null): void {
     if (!family) return;
-    this.#latest.set(family.id, family);
     this.#onFamily(family);
   }
 }

@@ -47,6 +47,8 @@ export interface LayerRecord {
 
 export interface FamilyRecord {
   id: number;
+  /** Grows by one with each change, so that who is told of two knows which is the later. */
+  version: number;
   copies: number;
   /** The number that the next layer gets. */
   nextLayer: number;

@@ -2,7 +2,7 @@ import { SEEK_DATA, type Timestamp } from '../fuse/operations.js';
 import { type Chain, OBJECT_BYTES, type ObjectIO } from '../replication/object-io.js';
 import type { Catalog } from './catalog.js';
 import { VdiError } from './errors.js';
-import { chainOf, setLimit, topOf } from './family.js';
+import { chainOf, nextVersion, setLimit, topOf } from './family.js';
 import { RangeLock } from './range-lock.js';
 import { compareTimes, type FamilyRecord, now, VDI_BYTES_MAX, type VdiRecord } from './records.js';
 
@@ -41,10 +41,17 @@ export class Vdi {
   readonly #ranges = new RangeLock();
   #record: VdiRecord;
   #chain: Chain;
+  /** Of the family's record that the chain is from. */
+  #familyVersion: number;
   #size: number;
   #mtime: Timestamp;
   /** When its data was last changed by this process: its ctime, unless that is later. */
   #changed: Timestamp = { seconds: 0, nanoseconds: 0 };
+  /**
+   * Whether the cut that the stored record tells of has been made. The next change of the record takes the mark away;
+   * until then it is harmless, since `bound` is the size: nothing can lie beyond it that another cut would lose.
+   */
+  #cutMade = false;
   /** Serialises changes of size, bound and layers. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -57,6 +64,7 @@ export class Vdi {
     this.id = record.id;
     this.#record = record;
     this.#chain = chainOf(family, record.id);
+    this.#familyVersion = family.version;
     this.#size = record.size;
     this.#mtime = record.mtime;
     this.#catalog = context.catalog;
@@ -80,9 +88,9 @@ export class Vdi {
   /** What an earlier process left to do: find the size that it had reached, finish a cut that it had begun. */
   async recover(): Promise<void> {
     await this.#alone(async () => {
-      const { size, bound, cutting } = this.#record;
-      if (cutting) await this.#cut(size);
-      else if (bound > size) {
+      await this.#finishCut();
+      const { size, bound } = this.#record;
+      if (bound > size) {
         this.#size = Math.max(size, Math.min(bound, await this.#objects.end(this.#chain, bound)));
         await this.#store((record) => ({ ...record, size: this.#size, bound: this.#size }));
       }
@@ -159,7 +167,7 @@ export class Vdi {
   async allocate(offset: number, length: number, keepSize: boolean): Promise<void> {
     const end = offset + length;
     if (end > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
-    if (end > this.#size && !keepSize) await this.resize(end);
+    if (!keepSize) await this.grow(end);
     const stop = Math.min(end, this.#size);
     for (const { index } of objectRanges(offset, Math.max(0, stop - offset))) {
       const range = await this.#ranges.take(index * OBJECT_BYTES, (index + 1) * OBJECT_BYTES);
@@ -219,9 +227,8 @@ export class Vdi {
 
   /** Stores the size and time as they are: after the last close, nothing has to be found out. */
   async settle(): Promise<void> {
-    const record = this.#record;
-    if (record.size === this.#size && record.bound === this.#size && compareTimes(record.mtime, this.#mtime) === 0)
-      return;
+    const { size, bound, mtime, cutting } = this.#record;
+    if (size === this.#size && bound === size && !cutting && compareTimes(mtime, this.#mtime) === 0) return;
     await this.#frozen(() => this.#store((stored) => this.#settled(stored, this.#size)));
   }
 
@@ -229,19 +236,30 @@ export class Vdi {
   async resize(size: number): Promise<void> {
     if (size > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
     await this.#frozen(async () => {
+      if (size >= this.#size) return this.#storeGrown(size);
       const time = now();
-      if (size >= this.#size) {
-        const bound = Math.max(size, this.#record.bound);
-        await this.#store((record) => ({ ...record, size, bound, mtime: time, ctime: time }));
-        this.#size = size;
-        this.#mtime = time;
-        return;
-      }
       await this.#storeCutting(size, time);
       this.#size = size;
       this.#mtime = time;
-      await this.#cut(size);
+      await this.#finishCut();
     });
+  }
+
+  /** Makes the image at least as long as `size`, whatever else makes it longer meanwhile. Throws EFBIG. */
+  async grow(size: number): Promise<void> {
+    if (size > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
+    if (size <= this.#size) return;
+    await this.#frozen(async () => {
+      if (size > this.#size) await this.#storeGrown(size);
+    });
+  }
+
+  async #storeGrown(size: number): Promise<void> {
+    const time = now();
+    const bound = Math.max(size, this.#record.bound);
+    await this.#store((record) => ({ ...record, size, bound, mtime: time, ctime: time }));
+    this.#size = size;
+    this.#mtime = time;
   }
 
   // One transaction marks the cut and lowers the top layer's limit, so that growing again never shows what lay below.
@@ -251,17 +269,20 @@ export class Vdi {
       const limit = Math.min(size, family.layers[top]!.limit);
       return {
         record: { ...record, size, bound: size, cutting: true, mtime: time, ctime: time },
-        family: setLimit(family, top, limit),
+        family: nextVersion(setLimit(family, top, limit)),
       };
     });
     this.#record = record;
-    this.#chain = chainOf(family, this.id);
+    this.#cutMade = false;
+    this.useFamily(family);
     this.#onFamily(family);
   }
 
-  async #cut(size: number): Promise<void> {
-    await this.#objects.truncate(this.#chain, size);
-    await this.#store(({ cutting: _done, ...record }) => record);
+  /** Nothing may be stored of a greater size while there is a cut to be made, by this process or an earlier one. */
+  async #finishCut(): Promise<void> {
+    if (!this.#record.cutting || this.#cutMade) return;
+    await this.#objects.truncate(this.#chain, this.#record.size);
+    this.#cutMade = true;
   }
 
   /** Changes owner, mode, times or extended attributes; the answer is the record as it then is. */
@@ -287,11 +308,15 @@ export class Vdi {
     });
   }
 
-  /** Takes over a change of the family's layers. */
+  /** Takes over a change of the family's layers. Two may be told of in another order than they were made. */
   useFamily(family: FamilyRecord): void {
-    if (family.id === this.#chain.family && family.images[this.id] !== undefined) {
-      this.#chain = chainOf(family, this.id);
-    }
+    const newer = family.id === this.#chain.family && family.version > this.#familyVersion;
+    if (newer && family.images[this.id] !== undefined) this.#setChain(family);
+  }
+
+  #setChain(family: FamilyRecord): void {
+    this.#chain = chainOf(family, this.id);
+    this.#familyVersion = family.version;
   }
 
   /**
@@ -301,6 +326,7 @@ export class Vdi {
    */
   async restack(change: () => Promise<{ record: VdiRecord; family: FamilyRecord } | null>): Promise<void> {
     await this.#frozen(async () => {
+      await this.#finishCut();
       if (this.#record.size !== this.#size) await this.#store((stored) => this.#settled(stored, this.#size));
       const before = this.#record.mtime;
       const changed = await change();
@@ -309,7 +335,8 @@ export class Vdi {
       this.#size = changed.record.size;
       // What is stored of an image that is only a source may lag.
       if (compareTimes(changed.record.mtime, before) !== 0) this.#mtime = changed.record.mtime;
-      this.#chain = chainOf(changed.family, this.id);
+      if (changed.family.id === this.#chain.family) this.useFamily(changed.family);
+      else this.#setChain(changed.family);
     });
   }
 
@@ -339,7 +366,8 @@ export class Vdi {
   }
 
   async #store(change: (record: VdiRecord) => VdiRecord): Promise<void> {
-    this.#record = await this.#catalog.update(this.id, change);
+    await this.#finishCut();
+    this.#record = await this.#catalog.update(this.id, ({ cutting: _made, ...stored }) => change(stored));
   }
 
   #alone<Result>(work: () => Promise<Result>): Promise<Result> {

@@ -134,7 +134,7 @@ export class Vdis {
   /** Throws VdiError ENOENT. */
   async named(name: string): Promise<VdiRecord> {
     const entry: Stored<NameRecord> | null = await this.catalog.named(name);
-    const record = entry && (await this.record(entry.record.vdi));
+    const record = entry && (await this.record(entry.record.vdi).catch(ifGone));
     // An image on its way in only keeps its name from others.
     if (!record || record.importing) throw new VdiError('ENOENT', `there is no ${name}`);
     return record;
