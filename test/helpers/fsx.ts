@@ -38,13 +38,15 @@ const ZERO_RANGE = 0x10;
 const { O_RDWR, O_CREAT, O_DIRECT, O_EXCL } = constants;
 
 export interface FsxOptions {
-  /** The file, which must not exist; it stays. One beside it, with `.source` at its end, comes and goes. */
+  /** The file, which stays. One beside it, with `.source` at its end, comes and goes. */
   path: string;
   seed: number;
   /** How many operations. */
   operations: number;
   /** Bytes that the file never grows beyond. */
   sizeMax?: number;
+  /** What the file holds already, at most sizeMax bytes. It must not exist unless this is given. */
+  content?: Uint8Array;
   features: Features;
 }
 
@@ -112,7 +114,8 @@ class Fsx {
   async run(): Promise<FsxResult> {
     const { operations, path } = this.#options;
     const start = performance.now();
-    closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL));
+    if (this.#options.content) this.#model.write(0, this.#options.content);
+    else closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL));
     await this.#makeSource();
     await this.#open();
     const total = this.#actions.reduce((sum, { weight }) => sum + weight, 0);
