@@ -13,7 +13,7 @@ import type { SupervisorMessage, WorkerMessage } from './messages.js';
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 
 /** Waits before the next start, by how many workers in a row died before they were ready (the last one counts). */
-const BACKOFF_MS = [0, 0, 100, 300, 1000, 5000, 15000, 30000];
+const BACKOFF_MS = [0, 0, 0, 100, 200, 500, 1000, 2000, 5000, 15000, 30000];
 
 /**
  * Threads for what Node cannot wait for in its event loop: file I/O. Not io_uring, which libuv would use with a polling
