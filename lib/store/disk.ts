@@ -118,24 +118,24 @@ export class Disk extends EventEmitter<DiskEvents> {
   }
 
   /**
-   * Makes a new disk of an empty directory (a fresh file system's lost+found may be in it). Throws StoreError NOT_EMPTY,
-   * NOT_FOUND.
+   * Makes a new disk of an empty directory (a fresh file system's lost+found may be in it, and what an attempt that was
+   * broken off has left). Throws StoreError NOT_EMPTY, NOT_FOUND.
    */
   static async format(directory: string, identity: DiskIdentity): Promise<void> {
-    let names: string[];
+    let entries: fs.Dirent[];
     try {
-      names = await readdir(directory);
+      entries = await readdir(directory, { withFileTypes: true });
     } catch (error) {
       throw new StoreError('NOT_FOUND', `${directory} cannot be read: ${messageOf(error)}`, error);
     }
-    const others = names.filter((name) => name !== 'lost+found');
-    if (others.length > 0) {
+    for (const entry of entries) {
+      if (await mayStay(directory, entry)) continue;
       throw new StoreError(
         'NOT_EMPTY',
-        `${directory} is not empty (${others[0]}): give an empty directory, or remove what is in it`,
+        `${directory} is not empty (${entry.name}): give an empty directory, or remove what is in it`,
       );
     }
-    await mkdir(join(directory, 'objects'), { mode: 0o700 });
+    await mkdir(join(directory, 'objects'), { recursive: true, mode: 0o700 });
     await syncDirectory(directory);
     await writeRecord(directory, { format: FORMAT_VERSION, ...identity, opens: 0 });
   }
@@ -323,4 +323,12 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.index.commit(() => this.index.setBoot(this.#system.bootId(), true));
     await this.index.durable();
   }
+}
+
+/** Whether it may be in a directory that is to become a disk. */
+async function mayStay(directory: string, entry: fs.Dirent): Promise<boolean> {
+  if (entry.isFile()) return entry.name === 'disk.json.new';
+  if (!entry.isDirectory()) return false;
+  if (entry.name === 'lost+found') return true;
+  return entry.name === 'objects' && (await readdir(join(directory, entry.name))).length === 0;
 }
