@@ -1,7 +1,8 @@
-import { rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { Disk } from '../lib/store/index.js';
+import { temporaryDirectory } from './helpers/cleanup.js';
 import { chainOf, IDENTITY, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
 import { enterMachine } from './helpers/machine.js';
 import { Random } from './helpers/random.js';
@@ -9,6 +10,18 @@ import { StoreRun } from './helpers/store-run.js';
 import type { CutMode } from './helpers/volatile-filesystem.js';
 
 await enterMachine();
+
+test('a disk whose making was broken off is made', async (t) => {
+  const directory = await temporaryDirectory(t);
+  await mkdir(join(directory, 'objects'));
+  await writeFile(join(directory, 'disk.json.new'), '');
+  await Disk.format(directory, { ...IDENTITY, disk: 1 });
+  await openDisk(t, directory);
+  const other = await temporaryDirectory(t);
+  await mkdir(join(other, 'objects'));
+  await writeFile(join(other, 'objects', 'mine'), '');
+  await t.exception(Disk.format(other, { ...IDENTITY, disk: 2 }), /is not empty/);
+});
 
 test('a disk that has lost its index is refused', async (t) => {
   const disk = await newDisk(t);
