@@ -26,13 +26,19 @@ export function listXattrs(record: VdiRecord, family: FamilyRecord | null): stri
 /** Throws ENODATA. */
 export function getXattr(record: VdiRecord, family: FamilyRecord | null, name: string): Uint8Array {
   if (name.startsWith(OWN_PREFIX)) {
-    const value = own(record, family)[name.slice(OWN_PREFIX.length)];
+    const value = new Map(Object.entries(own(record, family))).get(name.slice(OWN_PREFIX.length));
     if (value === undefined) throw new OperationError('ENODATA');
     return Buffer.from(value);
   }
   const value = record.xattrs?.[name];
   if (value === undefined) throw new OperationError('ENODATA');
   return Buffer.from(value, 'base64');
+}
+
+/** Whether the attribute is set, to just that value. */
+export function hasXattr(record: VdiRecord, name: string, value: Uint8Array): boolean {
+  const found = record.xattrs?.[name];
+  return found !== undefined && Buffer.from(found, 'base64').equals(value);
 }
 
 function refuse(name: string): void {
