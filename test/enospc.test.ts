@@ -1,7 +1,7 @@
 /** A disk that fills up: refused writes, nothing lost, and on again when there is space. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'brittle';
+import { type Assertions, test } from 'brittle';
 import { temporaryDirectory, trackMount, unmount } from './helpers/cleanup.js';
 import { checksum, writeRandom } from './helpers/file-content.js';
 import { assertSucceeded, qemuIo, succeeded } from './helpers/qemu.js';
@@ -16,12 +16,7 @@ const TIMEOUT = 120_000;
 test('a full disk refuses new data, keeps the old, and goes on when there is space', {
   timeout: TIMEOUT,
 }, async (t) => {
-  const disk = join(await temporaryDirectory(t), 'disk');
-  await must('mkdir', [disk]);
-  trackMount(disk);
-  await must('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]);
-  // After the daemon's own teardown.
-  t.teardown(() => unmount(disk), { order: 1, force: true });
+  const disk = await smallDisk(t, DISK_MIB);
   const sheep = await startSheep(t, { disks: [disk] });
   const path = (name: string) => join(sheep.mount, name);
 
@@ -72,21 +67,28 @@ test('a full disk refuses new data, keeps the old, and goes on when there is spa
 });
 
 test('a daemon starts and reads on disks that are full to the last byte', { timeout: TIMEOUT }, async (t) => {
-  const disk = join(await temporaryDirectory(t), 'disk');
-  await must('mkdir', [disk]);
-  trackMount(disk);
-  await must('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk]);
-  t.teardown(() => unmount(disk), { order: 1, force: true });
+  const disk = await smallDisk(t, 128);
   const sheep = await startSheep(t, { disks: [disk] });
   const image = join(sheep.mount, 'keep.img');
   await writeRandom(image, 12 * MIB);
+  await writeRandom(join(sheep.mount, 'old.img'), 12 * MIB);
   const sum = await checksum(image);
   t.is((await sheep.stop()).status, 0);
 
-  t.is((await run('dd', ['if=/dev/zero', `of=${join(disk, 'foreign')}`, 'bs=64k'])).status, 1, 'the disk is full');
+  await fill(t, disk);
   const full = await startSheep(t, { disks: [disk], state: sheep.state, mount: sheep.mount });
   t.is(await checksum(image), sum);
+  await useFully(t, full, image);
+  await until('the blocks of the deleted image', async () =>
+    (await run('df', ['--output=avail', disk])).stdout.match(/\d{4}/),
+  );
+  await fill(t, disk);
   t.is((await full.stop()).status, 0);
+  const again = await startSheep(t, { disks: [disk], state: sheep.state, mount: sheep.mount });
+  assertSucceeded(t, await qemuIo(image, ['read -P 0x99 1M 2M']), 'what was written to a full disk');
+  await again.killWorker();
+  assertSucceeded(t, await qemuIo(image, ['read -P 0x99 1M 2M']), 'also after a kill');
+  t.is((await again.stop()).status, 0);
 
   await must('rm', [join(disk, 'foreign')]);
   await startSheep(t, { disks: [disk], state: sheep.state, mount: sheep.mount });
@@ -96,3 +98,53 @@ test('a daemon starts and reads on disks that are full to the last byte', { time
     'and writes when there is space',
   );
 });
+
+test('a daemon works with a state directory that is full to the last byte', { timeout: TIMEOUT }, async (t) => {
+  const state = await smallDisk(t, 64);
+  const disk = await smallDisk(t, 128);
+  const sheep = await startSheep(t, { disks: [disk], state });
+  const image = join(sheep.mount, 'keep.img');
+  await writeRandom(image, 12 * MIB);
+  await writeRandom(join(sheep.mount, 'old.img'), 12 * MIB);
+  const sum = await checksum(image);
+  await fill(t, state);
+  t.is(await checksum(image), sum);
+  await useFully(t, sheep, image);
+  for (let round = 0; round < 100; round++) await must('chmod', [round % 2 ? '600' : '644', image]);
+  const dead = await sheep.killWorker();
+  await sheep.workerPid(dead);
+  assertSucceeded(t, await qemuIo(image, ['write -P 0x77 4M 1M', 'read -P 0x99 1M 2M']), 'after a kill');
+  t.is((await sheep.stop()).status, 0);
+
+  const again = await startSheep(t, { disks: [disk], state, mount: sheep.mount });
+  assertSucceeded(t, await qemuIo(image, ['read -P 0x77 4M 1M', 'read -P 0x99 1M 2M']), 'after a start');
+  await must('rm', [join(state, 'foreign')]);
+  await writeRandom(join(sheep.mount, 'new.img'), MIB);
+  t.is((await again.stop()).status, 0);
+});
+
+/** A file system of its own, of so many MiB. */
+async function smallDisk(t: Assertions, mebibytes: number): Promise<string> {
+  const disk = join(await temporaryDirectory(t), 'disk');
+  await must('mkdir', [disk]);
+  trackMount(disk);
+  await must('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', disk]);
+  // After the daemon's own teardown.
+  t.teardown(() => unmount(disk), { order: 1, force: true });
+  return disk;
+}
+
+/** Takes every byte that is left, with a file that is not the daemon's. */
+async function fill(t: Assertions, directory: string): Promise<void> {
+  const file = join(directory, 'foreign');
+  const { status, stderr } = await run('dd', ['if=/dev/zero', `of=${file}`, 'bs=4k', 'oflag=append', 'conv=notrunc']);
+  t.ok(status === 1 && /No space left on device/.test(stderr), `${directory} is full`);
+}
+
+/** What never needs space, or gives some back: overwriting `image` and deleting old.img. */
+async function useFully(t: Assertions, { mount }: { mount: string }, image: string): Promise<void> {
+  const commands = ['write -P 0x99 1M 2M', 'flush', 'read -P 0x99 1M 2M'];
+  assertSucceeded(t, await qemuIo(image, commands), 'what has its space is overwritten');
+  await must('rm', [join(mount, 'old.img')]);
+  t.absent(await stat(join(mount, 'old.img')).catch(() => null), 'and an image deleted');
+}

@@ -1,6 +1,7 @@
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { open as openDatabase, type RootDatabase } from 'lmdb';
+import { type SpareContent, spareChanges } from '../database/spare-pages.js';
 import {
   type Compare,
   type Coordination,
@@ -21,6 +22,12 @@ const FORMAT = 1;
 const FORMAT_KEY = Buffer.from('\0format');
 const REVISION_KEY = Buffer.from('\0revision');
 const FIRST_KEY = Buffer.from('/');
+const SPARE: SpareContent<Buffer, Buffer> = {
+  key: (number) => Buffer.from(`\0spare ${number}`),
+  value: (bytes) => Buffer.alloc(bytes),
+};
+/** Changes after which it is seen whether enough is spare. */
+const SPARE_INTERVAL = 256;
 /** As in etcd, an empty store has revision 1 and the first change makes revision 2. */
 const REVISION_EMPTY = 1;
 /** How an LMDB data file begins: two pages of its header, each with this number after the page's own 16 bytes. */
@@ -48,11 +55,12 @@ export async function openLocal(directory: string): Promise<Coordination> {
   const database = openEnvironment(directory);
   try {
     if (checkFormat(database, directory) === 'new') await initialize(database, directory);
+    await keepSpare(database, directory);
   } catch (error) {
     await database.close();
     throw error;
   }
-  return new LocalCoordination(database);
+  return new LocalCoordination(database, directory);
 }
 
 function openEnvironment(directory: string): Database {
@@ -117,6 +125,11 @@ async function initialize(database: Database, directory: string): Promise<void> 
   await syncDirectory(dirname(resolve(directory)));
 }
 
+/** Sees to it that the store can be changed on a full disk; nothing where there is no space for that. */
+async function keepSpare(database: Database, directory: string): Promise<void> {
+  for (const change of spareChanges(directory, database, [], SPARE)) await database.childTransaction(change);
+}
+
 async function syncDirectory(directory: string): Promise<void> {
   const handle = await openFile(directory, 'r');
   try {
@@ -128,14 +141,16 @@ async function syncDirectory(directory: string): Promise<void> {
 
 class LocalCoordination implements Coordination {
   readonly #database: Database;
+  readonly #directory: string;
   readonly #watches = new Set<{ prefix: string; listener: Listener }>();
   /** Changes made whose commit is not known yet, in order of revision. */
   #uncommitted: Change[] = [];
   readonly #running = new Set<Promise<TransactionResult>>();
   #closing: Promise<void> | null = null;
 
-  constructor(database: Database) {
+  constructor(database: Database, directory: string) {
     this.#database = database;
+    this.#directory = directory;
   }
 
   async get(key: string): Promise<KeyValue | null> {
@@ -184,8 +199,20 @@ class LocalCoordination implements Coordination {
       this.#uncommitted = this.#uncommitted.filter((other) => other !== change);
       throw await explain(error);
     }
-    if (change !== null) this.#announce(result.revision);
+    if (change !== null) {
+      this.#announce(result.revision);
+      if (result.revision % SPARE_INTERVAL === 0) await this.#keepSpare();
+    }
     return result;
+  }
+
+  async #keepSpare(): Promise<void> {
+    try {
+      await keepSpare(this.#database, this.#directory);
+    } catch (error) {
+      // Without them the store is as good as ever. The reason is waited for, or it would end the process.
+      await explain(error);
+    }
   }
 
   watch(prefix: string, listener: Listener): Watch {

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -12,12 +13,20 @@ import {
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
+import { type SpareContent, spareChanges } from '../database/spare-pages.js';
 import { OperationError } from '../fuse/errno.js';
 
 /** Handle numbers are reserved this many at a time, so that one is never given twice, whatever happens. */
 const BLOCK = 65536;
 const RESERVED_FILE = 'reserved';
+const RESERVED_BYTES = 512;
 const DATABASE_PREFIX = 'boot-';
+
+/** Handles are numbered from 1. */
+const SPARE: SpareContent<number, HandleRecord> = {
+  key: (number) => -1 - number,
+  value: (bytes) => ({ vdi: 0, flags: 0, unique: '0'.repeat(bytes) }),
+};
 
 export interface HandleRecord {
   vdi: number;
@@ -55,6 +64,8 @@ export class Handles {
     // What an earlier process reserved and did not use is left out: it may have used it and not stored it.
     this.#reserved = readReserved(join(directory, RESERVED_FILE));
     this.#next = this.#reserved;
+    // At once, so that the file is there when the disk is full.
+    if (this.#reserved === 1) this.#reserve(1 + BLOCK);
     this.#database = open<HandleRecord, number>({
       path: join(directory, name),
       noSubdir: false,
@@ -63,7 +74,8 @@ export class Handles {
       // With it, the database makes promises of its own that nobody can await.
       eventTurnBatching: false,
     });
-    for (const { key, value } of this.#database.getRange()) this.#remember(key, value);
+    for (const { key, value } of this.#database.getRange({ start: 1 })) this.#remember(key, value);
+    this.#keepSpare(join(directory, name));
   }
 
   /** How many handles of the image are open. */
@@ -124,11 +136,23 @@ export class Handles {
     this.#handles.clear();
     this.#opens.clear();
     this.#released.clear();
-    this.#database.clearSync();
+    // Not everything in it: after a start, an empty database does not find its spare pages.
+    this.#database.transactionSync(() => {
+      for (const handle of [...this.#database.getKeys({ start: 1 })]) this.#database.removeSync(handle);
+    });
   }
 
   async close(): Promise<void> {
     await this.#database.close();
+  }
+
+  /** Sees to it that handles can be stored on a full disk; nothing where there is no space for that. */
+  #keepSpare(directory: string): void {
+    try {
+      for (const change of spareChanges(directory, this.#database, [], SPARE)) this.#database.transactionSync(change);
+    } catch (error) {
+      if (refusal(error).code !== 'ENOSPC') throw refusal(error);
+    }
   }
 
   /** Carries out a change, and what could not be carried out before. */
@@ -148,9 +172,34 @@ export class Handles {
   /** Durably, which takes its time, but once for many. */
   #reserve(end: number): void {
     const path = join(this.#directory, RESERVED_FILE);
+    const bytes = Buffer.from(`${String(end).padEnd(RESERVED_BYTES - 1)}\n`);
+    if (!this.#overwrite(path, bytes)) this.#replace(path, bytes);
+    this.#reserved = end;
+  }
+
+  /** One sector in place, which is written whole or not at all, and needs no space; false where it is not there. */
+  #overwrite(path: string, bytes: Buffer): boolean {
+    let file: number;
+    try {
+      file = openSync(path, 'r+');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+      throw error;
+    }
+    try {
+      if (fstatSync(file).size !== bytes.length) return false;
+      writeSync(file, bytes, 0, bytes.length, 0);
+      fsyncSync(file);
+      return true;
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #replace(path: string, bytes: Buffer): void {
     const file = openSync(`${path}.new`, 'w', 0o600);
     try {
-      writeSync(file, `${end}\n`);
+      writeSync(file, bytes);
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -162,7 +211,6 @@ export class Handles {
     } finally {
       closeSync(directory);
     }
-    this.#reserved = end;
   }
 }
 

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
-import { checkIdentity, type DiskIdentity, type DiskRecord, readRecord, writeRecord } from './identity.js';
+import { checkIdentity, type DiskIdentity, type DiskRecord, readRecord, rewriteRecord } from './identity.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
 
 /**
@@ -32,7 +32,7 @@ export async function openRecord(directory: string, expected: Partial<DiskIdenti
   checkIdentity(directory, record, expected);
   const raised = { ...record, opens: record.opens + 1 };
   try {
-    await writeRecord(directory, raised);
+    await rewriteRecord(directory, raised);
   } catch (error) {
     throw unwritable(directory, error);
   }

@@ -166,6 +166,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.#keepIndex(known);
     await this.#health.start();
     await this.space.refresh();
+    await this.index.keepSpare();
     await this.index.commit(() => {
       if (rebooted) dropUnsynced(this.index);
       this.index.setBoot(bootId, false);
@@ -187,6 +188,7 @@ export class Disk extends EventEmitter<DiskEvents> {
       await this.space.refresh();
       await this.activity.retireIdle(this.layers.values());
       await this.index.storeFigures();
+      await this.index.keepSpare();
     });
   }
 

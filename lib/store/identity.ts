@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -24,6 +25,8 @@ const RECORD = z.object({
 export type DiskRecord = z.infer<typeof RECORD>;
 
 const NAME = 'disk.json';
+/** It fills one sector, so that it can be changed in place; a longer one is replaced. */
+const RECORD_BYTES = 512;
 
 /** Reads disk.json. Throws StoreError NOT_FOUND, NOT_A_DISK, NEWER_FORMAT. */
 export async function readRecord(directory: string): Promise<DiskRecord> {
@@ -91,19 +94,40 @@ export function checkIdentity(directory: string, record: DiskRecord, expected: P
   }
 }
 
-/** Replaces disk.json, durably. */
+/** Makes disk.json, durably. */
 export async function writeRecord(directory: string, record: DiskRecord): Promise<void> {
   const path = join(directory, NAME);
   const temporary = `${path}.new`;
   const handle = await open(temporary, 'w', 0o600);
   try {
-    await handle.writeFile(`${JSON.stringify(record, null, 2)}\n`);
+    await handle.writeFile(encodeRecord(record));
     await handle.sync();
   } finally {
     await handle.close();
   }
   await rename(temporary, path);
   await syncDirectory(directory);
+}
+
+/** Changes disk.json where it is, durably, which needs no space on the disk. */
+export async function rewriteRecord(directory: string, record: DiskRecord): Promise<void> {
+  const bytes = encodeRecord(record);
+  const handle = await open(join(directory, NAME), constants.O_RDWR | constants.O_DSYNC);
+  try {
+    const { size } = await handle.stat();
+    // One sector is written whole or not at all, and nothing else is that safe.
+    if (size === RECORD_BYTES && bytes.length === RECORD_BYTES) {
+      await handle.write(bytes, 0, bytes.length, 0);
+      return;
+    }
+  } finally {
+    await handle.close();
+  }
+  await writeRecord(directory, record);
+}
+
+function encodeRecord(record: DiskRecord): Buffer {
+  return Buffer.from(`${JSON.stringify(record, null, 2).padEnd(RECORD_BYTES - 1)}\n`);
 }
 
 export async function syncDirectory(path: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Database, open as openEnvironment, type RootDatabase } from 'lmdb';
+import { type SpareContent, spareChanges } from '../database/spare-pages.js';
 import { FIELD_MAX } from './constants.js';
 import {
   checkEntry,
@@ -26,6 +27,10 @@ const BINARY = { keyEncoding: 'binary', encoding: 'binary' } as const;
 const BOOT_KEY = Buffer.from('boot');
 const CLEAN_KEY = Buffer.from('clean');
 const SERIAL_KEY = Buffer.from('serial');
+const SPARE: SpareContent<Buffer, Buffer> = {
+  key: (number) => Buffer.from(`spare ${number}`),
+  value: (bytes) => Buffer.alloc(bytes),
+};
 const DONE = Promise.resolve();
 
 /**
@@ -41,7 +46,10 @@ export class ObjectIndex {
   readonly #objects: Database<Buffer, Buffer>;
   readonly #active: Database<Buffer, Buffer>;
   readonly #unsynced: Database<Buffer, Buffer>;
+  readonly #usage: Database<Buffer, Buffer>;
+  readonly #blocks: Database<Buffer, Buffer>;
   readonly #state: Database<Buffer, Buffer>;
+  readonly #directory: string;
   readonly #key = Buffer.allocUnsafe(KEY_BYTES);
   readonly #onFailure: (error: unknown) => void;
   readonly #failed: Promise<never>;
@@ -60,11 +68,14 @@ export class ObjectIndex {
   foundEnd = NO_END;
 
   constructor(directory: string, onFailure: (error: unknown) => void) {
+    this.#directory = directory;
     this.#environment = openEnvironment<Buffer, Buffer>({ path: join(directory, 'index'), maxDbs: 16, ...BINARY });
     this.#objects = this.#environment.openDB('objects', BINARY);
     this.#active = this.#environment.openDB('active', BINARY);
     this.#unsynced = this.#environment.openDB('unsynced', BINARY);
-    this.usage = new Usage(this.#environment.openDB('usage', BINARY), this.#environment.openDB('blocks', BINARY));
+    this.#usage = this.#environment.openDB('usage', BINARY);
+    this.#blocks = this.#environment.openDB('blocks', BINARY);
+    this.usage = new Usage(this.#usage, this.#blocks);
     this.#state = this.#environment.openDB('state', BINARY);
     this.#onFailure = onFailure;
     this.#failed = new Promise((_, reject) => {
@@ -185,6 +196,18 @@ export class ObjectIndex {
       this.usage.committed(number);
     } catch (error) {
       throw this.#fail(error);
+    }
+  }
+
+  /**
+   * Sees to it that the index can be changed on a full disk. Does nothing where there is no space for that. To be called
+   * now and then, for the index grows.
+   */
+  async keepSpare(): Promise<void> {
+    const others = [this.#objects, this.#active, this.#unsynced, this.#usage, this.#blocks];
+    for (const change of spareChanges(this.#directory, this.#state, others, SPARE)) {
+      await this.commit(change);
+      await this.durable();
     }
   }
 
