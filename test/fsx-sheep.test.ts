@@ -35,7 +35,10 @@ async function exercise(
   const { name, seed, fuse = 'kernel' } = options;
   const operations = Math.max(1, Math.round(options.operations * SHARE));
   const args = [PROGRAM, join(sheep.mount, name), String(seed), String(operations), fuse];
-  const { stdout } = await must(process.execPath, args, { deadlineMs: DEADLINE_MS });
+  const { stdout } = await must(process.execPath, args, { deadlineMs: DEADLINE_MS }).catch((error) => {
+    error.message += `\nwhat the daemon said:\n${sheep.log()}`;
+    throw error;
+  });
   t.pass(`${name}: seed ${seed}, ${operations} operations: ${stdout.trim()}`);
 }
 
@@ -105,8 +108,10 @@ test('fsx while the worker is killed again and again', TEST, async (t) => {
   let kills = 0;
   await meanwhile(run, async () => {
     await sleep(KILL_INTERVAL_MS);
+    const from = sheep.lines.length;
     await sheep.killWorker();
     kills++;
+    await sheep.waitFor(/ready again/, { from });
   });
   t.ok(kills > 0, `${kills} kills`);
   await endsWell(t, sheep);

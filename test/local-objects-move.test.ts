@@ -185,7 +185,7 @@ test('disks come and go', async (t) => {
     await objects.moveGroup(pg);
     placement[pg] = { disk: 2, target: null };
   }
-  const emptied = objects.removeDisk(1);
+  const emptied = await objects.removeDisk(1);
   t.is(countOf(emptied), 0);
   await emptied.close();
   for (let index = 0; index < GROUPS; index++) {
@@ -200,4 +200,23 @@ test('disks come and go', async (t) => {
   t.is(countOf(target), GROUPS - 1);
   placement[groupOf(1, 0)] = { disk: 9, target: null };
   await t.exception(readAt(objects, chain, 0, 0, 512), /disk 9 is not open/);
+});
+
+test('what goes over all disks is not disturbed by one that is taken away', async (t) => {
+  for (const what of ['truncate', 'deleteLayer', 'flush'] as const) {
+    const [first, second] = [await newDisk(t, {}, 1), await newDisk(t, {}, 2)];
+    const objects = await openObjects([first, second]);
+    const chain = chainOf(1, 1);
+    for (let index = 0; index < 200; index++) await objects.write(chain, index, 0, Buffer.alloc(512, 1));
+    const work = {
+      truncate: () => objects.truncate(chain, 0),
+      deleteLayer: () => objects.deleteLayer(1, 1),
+      flush: () => objects.flush(chain),
+    }[what]();
+    const disk = await objects.removeDisk(2);
+    await disk.close();
+    await work;
+    t.is(disk, second);
+    t.is(objects.usage(1, 1), what === 'flush' ? 200 * 4096 : 0, what);
+  }
 });

@@ -236,7 +236,7 @@ export class HostDisks {
   async finishRemoval(number: number): Promise<void> {
     const { disk, entry } = this.#disks.get(number)!;
     if (disk) {
-      this.objects.removeDisk(number);
+      await this.objects.removeDisk(number);
       await disk.close();
     }
     this.#disks.delete(number);

@@ -44,6 +44,8 @@ export class LocalObjects implements ObjectIO {
   readonly #locks = new IndexLocks();
   readonly #options: LocalObjectsOptions;
   readonly #moves: GroupMoves;
+  /** Work under way that goes over all disks, one that was removed since included. */
+  readonly #overAll = new Set<Promise<unknown>>();
 
   private constructor(options: LocalObjectsOptions) {
     this.#options = options;
@@ -79,10 +81,12 @@ export class LocalObjects implements ObjectIO {
     this.#disks.set(disk.number, disk);
   }
 
-  /** Gives the disk back to the caller, who has moved every group off it and closes it. */
-  removeDisk(number: number): Disk {
+  /** Gives the disk back to the caller, who has moved every group off it and closes it, when nothing uses it. */
+  async removeDisk(number: number): Promise<Disk> {
     const disk = this.disk(number);
     this.#disks.delete(number);
+    // How each of them ends is for its own caller.
+    await Promise.allSettled(this.#overAll);
     return disk;
   }
 
@@ -163,16 +167,16 @@ export class LocalObjects implements ObjectIO {
 
   end(chain: Chain, bound: number): Promise<number> {
     const pgOf = (index: number) => this.#options.groupOf(chain.family, index);
-    return this.#stable(async () => {
-      const ends = this.disks.map((disk) => layerEnd(disk, pgOf, chain.family, chain.layers[0]!.layer, bound));
+    return this.#stable(async (disks) => {
+      const ends = disks.map((disk) => layerEnd(disk, pgOf, chain.family, chain.layers[0]!.layer, bound));
       return Math.max(0, ...(await Promise.all(ends)));
     });
   }
 
   next(chain: Chain, from: number, to: number): Promise<number | null> {
     const layers = new Set(chain.layers.map(({ layer }) => layer));
-    return this.#stable(async () => {
-      const found = await Promise.all(this.disks.map((disk) => nextIndex(disk, chain.family, layers, from, to)));
+    return this.#stable(async (disks) => {
+      const found = await Promise.all(disks.map((disk) => nextIndex(disk, chain.family, layers, from, to)));
       const lowest = Math.min(...found.map((index) => index ?? Number.POSITIVE_INFINITY));
       return Number.isFinite(lowest) ? lowest : null;
     });
@@ -203,11 +207,11 @@ export class LocalObjects implements ObjectIO {
 
   /** To be awaited before the caller forgets a layer: no power cut may bring back what refers to it. */
   async #settleIndexes(): Promise<void> {
-    await Promise.all(this.disks.map((disk) => disk.index.durable()));
+    await this.#withAll((disks) => Promise.all(disks.map((disk) => disk.index.durable())));
   }
 
   async #flush(family: number, layers: readonly LayerView[]): Promise<void> {
-    await Promise.all(this.disks.map((disk) => disk.flush(family, layers)));
+    await this.#withAll((disks) => Promise.all(disks.map((disk) => disk.flush(family, layers))));
   }
 
   /** The disk that an index is on: its group's, or while that is moved, the target unless the source has it. */
@@ -237,8 +241,8 @@ export class LocalObjects implements ObjectIO {
     from: number,
     use: (disk: Disk, place: Place) => Promise<unknown>,
   ): Promise<void> {
-    await this.#stable(async () => {
-      for (const disk of this.disks) {
+    await this.#stable(async (disks) => {
+      for (const disk of disks) {
         for await (const batch of walk(disk, family, from, INDEX_END)) {
           const indexes = batch.filter((object) => object.layer === layer).map(({ index }) => index);
           await this.#parallel(indexes, (index) => this.#useEntry({ family, layer, index }, use));
@@ -265,11 +269,22 @@ export class LocalObjects implements ObjectIO {
   }
 
   /** Runs a look at all disks again where an index was moved from one to another meanwhile. */
-  async #stable<T>(look: () => Promise<T>): Promise<T> {
+  async #stable<T>(look: (disks: Disk[]) => Promise<T>): Promise<T> {
     for (;;) {
       const before = this.#moves.transfers;
-      const result = await look();
+      const result = await this.#withAll(look);
       if (this.#moves.transfers === before) return result;
+    }
+  }
+
+  /** Runs work over all disks, none of which is closed before it has ended. */
+  async #withAll<T>(work: (disks: Disk[]) => Promise<T>): Promise<T> {
+    const running = work(this.disks);
+    this.#overAll.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#overAll.delete(running);
     }
   }
 
