@@ -19,8 +19,8 @@ const WRITER = fileURLToPath(new URL('./image-writer.js', import.meta.url));
 /** Changes of the file system below that a daemon comes to make before it is killed. */
 const CHANGES_MIN = 100;
 const CHANGES_MAX = 1200;
-/** As many as a start makes, and a few more. */
-const START_CHANGES_MAX = 80;
+/** About as many as a first start makes. */
+const START_CHANGES_MAX = 150;
 const EXIT_DEADLINE_MS = 20_000;
 
 /** A daemon with its state and its disk on a volatile file system, and a writer on its mount. */
