@@ -62,7 +62,7 @@ async function endsWell(t: Assertions, sheep: Sheep): Promise<void> {
 test('fsx on four images at once', TEST, async (t) => {
   const sheep = await start(t, 'kernel');
   const names = ['one', 'two', 'three', 'four'];
-  await Promise.all(names.map((name, at) => exercise(t, sheep, { name, seed: SEED + at, operations: 200_000 })));
+  await Promise.all(names.map((name, at) => exercise(t, sheep, { name, seed: SEED + at, operations: 225_000 })));
   await endsWell(t, sheep);
 });
 
@@ -85,7 +85,7 @@ test('fsx while disks come and go', TEST, async (t) => {
   const sheep = await start(t, 'kernel');
   const base = await temporaryDirectory(t);
   let rounds = 0;
-  const run = exercise(t, sheep, { name: 'moving', seed: SEED + 20, operations: 75_000 });
+  const run = exercise(t, sheep, { name: 'moving', seed: SEED + 20, operations: 40_000 });
   await meanwhile(run, async () => {
     const disk = join(base, `disk-${rounds}`);
     await must('mkdir', [disk]);
@@ -103,7 +103,7 @@ test('fsx while the worker is killed again and again', TEST, async (t) => {
   const sheep = await start(t, 'kernel');
   const names = ['killed-1', 'killed-2'];
   const run = Promise.all(
-    names.map((name, at) => exercise(t, sheep, { name, seed: SEED + 30 + at, operations: 40_000 })),
+    names.map((name, at) => exercise(t, sheep, { name, seed: SEED + 30 + at, operations: 20_000 })),
   );
   let kills = 0;
   await meanwhile(run, async () => {
