@@ -1,5 +1,6 @@
 /** What is stored of an image, what runs ahead of it, and what comes between. */
 import { type Assertions, test } from 'brittle';
+import type { Chain } from '../lib/replication/object-io.js';
 import { nextVersion, setLimit, topOf } from '../lib/vdi/family.js';
 import { compareTimes } from '../lib/vdi/records.js';
 import { contents, openImages } from './helpers/images.js';
@@ -15,6 +16,26 @@ class Uncut extends MemoryObjects {
   override async truncate(...args: Parameters<MemoryObjects['truncate']>): Promise<void> {
     if (this.broken) throw Object.assign(new Error('the disk is gone'), { code: 'EIO' });
     return super.truncate(...args);
+  }
+}
+
+/** Objects that cannot be looked through while `broken` is set. */
+class Unseen extends MemoryObjects {
+  broken = false;
+
+  override async next(...args: Parameters<MemoryObjects['next']>): Promise<number | null> {
+    if (this.broken) throw Object.assign(new Error('the disk is gone'), { code: 'EIO' });
+    return super.next(...args);
+  }
+}
+
+/** Objects of which one family cannot be flushed. */
+class Unflushed extends MemoryObjects {
+  broken = 0;
+
+  override async flush(chain?: Chain): Promise<void> {
+    if (chain?.family === this.broken) throw Object.assign(new Error('the disk is gone'), { code: 'EIO' });
+    return super.flush();
   }
 }
 
@@ -152,4 +173,28 @@ test('changes of names without a request number are all carried out', async (t) 
     vdis.catalog.answered(request);
   }
   await t.exception(vdis.named('a'), /there is no a/);
+});
+
+test('a clone that fails leaves no image behind', async (t) => {
+  const objects = new Unseen();
+  const { vdis, create } = await openImages(t, objects);
+  await (await create('a')).write(0, Buffer.alloc(MIB, 1));
+  objects.broken = true;
+  await t.exception(vdis.clone('a', 'b'), /the disk is gone/);
+  objects.broken = false;
+  await t.exception(vdis.named('b'), /there is no b/);
+  await vdis.clone('a', 'b');
+  t.is((await vdis.named('b')).size, MIB, 'and the name is free');
+});
+
+test('every image is settled at the end, also when one cannot be', async (t) => {
+  const objects = new Unflushed();
+  const { vdis, create, make } = await openImages(t, objects);
+  const [bad, good] = [await create('bad'), await create('good')];
+  await bad.write(0, Buffer.alloc(MIB, 1));
+  await good.write(0, Buffer.alloc(MIB, 1));
+  objects.broken = bad.chain.family;
+  await t.exception(vdis.close(), /the disk is gone/);
+  objects.broken = 0;
+  t.is((await make().catalog.vdi(good.id))?.record.size, MIB);
 });

@@ -71,10 +71,14 @@ export class Vdis {
   async close(): Promise<void> {
     this.#listing.close();
     await this.#janitor.close();
+    const failures: unknown[] = [];
     for (const vdi of this.#loaded.values()) {
-      await vdi.flush(false);
-      await vdi.settle();
+      await vdi
+        .flush(false)
+        .then(() => vdi.settle())
+        .catch((error) => failures.push(error));
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Resolves when the work in the background is done. */
@@ -111,6 +115,9 @@ export class Vdis {
     });
     await vdi.recover();
     this.#loaded.set(id, vdi);
+    // What came over the family before the image could be told.
+    const latest = await this.catalog.family(family.record.id);
+    if (latest) vdi.useFamily(latest.record);
     return vdi;
   }
 
@@ -245,14 +252,19 @@ export class Vdis {
     const source = await this.load(from.id);
     const copies = (await this.catalog.family(from.family))?.record.copies ?? 1;
     const { mode, uid, gid } = from;
-    const made = await this.create(newName, { size: 0, mode, uid, gid, copies });
-    const target = await this.load(made.id);
-    const end = source.size;
-    if (end > 0 && !(await this.share(source, target, 0, end))) {
+    // Until it is whole it only keeps its name from others: nobody sees half a clone, not even after a crash.
+    const made = await this.create(newName, { size: 0, mode, uid, gid, copies, importing: true });
+    try {
+      const target = await this.load(made.id);
+      const end = source.size;
+      if (end > 0 && !(await this.share(source, target, 0, end))) {
+        throw new VdiError('EAGAIN', `${name} was changed while it was cloned; try again`);
+      }
+      return await target.setAttributes(({ importing: _done, ...whole }) => whole);
+    } catch (error) {
       await this.unlink(newName);
-      throw new VdiError('EINVAL', `${name} was changed while it was cloned; try again`);
+      throw error;
     }
-    return target.record;
   }
 
   async usage(record: VdiRecord): Promise<VdiUsage> {
