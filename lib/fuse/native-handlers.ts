@@ -87,8 +87,9 @@ export function nativeHandlers(
       const list = async () => entriesOf(await paths.node(path));
       answer('readdir', list, (result, entries) => {
         if (!entries) return done(result);
-        const own = entries.map(({ name }) => name);
-        const stats = entries.map(({ attributes }) => statOf(attributes));
+        const others = entries.filter(({ name }) => name !== '.' && name !== '..');
+        const own = others.map(({ name }) => name);
+        const stats = others.map(({ attributes }) => statOf(attributes));
         // libfuse adds neither of these two; their numbers are of no use to anybody.
         done(0, ['.', '..', ...own], [DIRECTORY_STAT, DIRECTORY_STAT, ...stats]);
       });

@@ -164,7 +164,10 @@ export interface Operations {
   flush(node: number, handle: number, owner: bigint, context: Context): Promise<void>;
   fsync(node: number, handle: number, dataOnly: boolean, context: Context): Promise<void>;
   release(node: number, handle: number, owner: bigint | null, context: Context): Promise<void>;
-  /** Entries whose cookie follows `after` (0: from the start), at least one if there is any; the backend cuts. */
+  /**
+   * Entries whose cookie follows `after` (0: from the start), at least one if there is any; the backend cuts. "." and
+   * ".." may be among them.
+   */
   readdir(node: number, after: number, context: Context): Promise<DirectoryEntry[]>;
   fsyncdir(node: number, context: Context): Promise<void>;
   statfs(context: Context): Promise<FilesystemStatistics>;

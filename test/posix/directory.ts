@@ -1,6 +1,7 @@
 /** readdir(3): a listing that misses nothing and shows nothing twice. */
 import { opendir, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { must } from '../helpers/run.js';
 import type { Checks } from './features.js';
 import { newPath, refused } from './support.js';
 
@@ -66,6 +67,15 @@ export const directoryChecks: Checks = {
     await inParallel(names, (name) => writeFile(join(directory, name), ''));
     const listings = await Promise.all(Array.from({ length: 16 }, () => readdir(directory)));
     t.ok(listings.every((listing) => names.every((name) => listing.includes(name))));
+  },
+
+  /** Node's own readdir leaves the two out, ls does not. */
+  async dotsAreListedOnceAtMost(directory, t) {
+    const { stdout } = await must('ls', ['-a', directory]);
+    for (const dots of ['.', '..']) {
+      const times = stdout.split('\n').filter((name) => name === dots).length;
+      t.ok(times <= 1, `"${dots}" ${times} times`);
+    }
   },
 
   async dotAndDotDot(directory, t) {
