@@ -5,7 +5,7 @@ import { test } from 'brittle';
 import { type FioOptions, fio, longestMs, tryFio } from './helpers/fio.js';
 import { qemuIo } from './helpers/qemu.js';
 import { must } from './helpers/run.js';
-import { startSheep } from './helpers/sheep.js';
+import { type Sheep, startSheep } from './helpers/sheep.js';
 import { sleep, until } from './helpers/until.js';
 
 const TIMEOUT = 240_000;
@@ -87,9 +87,14 @@ test(`nothing is lost when the worker is killed ${KILLS} times under load`, { ti
   let longest = 0;
   const killer = (async () => {
     let last: number | undefined;
+    let served = 0;
     while (kills < KILLS) {
       last = await sheep.workerPid(last);
-      await sleep(50 + Math.random() * 1200);
+      // Every fifth at any moment of its start. The others while they serve: on a slow machine a short time after the
+      // start would always be within it, and workers that never get to serve are started ever more slowly.
+      if (kills % 5 !== 4) await until('the worker to serve', () => starts(sheep) > served, 20_000);
+      await sleep(Math.random() * 1200);
+      served = starts(sheep);
       process.kill(last, 'SIGKILL');
       kills++;
     }
@@ -122,13 +127,12 @@ test(`nothing is lost when the worker is killed ${KILLS} times under load`, { ti
 test('names, sizes and locks in the making survive a killed worker', { timeout: TIMEOUT }, async (t) => {
   const sheep = await startSheep(t);
   let going = true;
-  const starts = () => sheep.lines.filter((line) => /ready/.test(line)).length;
   const killer = (async () => {
     for (let served = 0; going; ) {
       // From when it serves: one that never gets that far is started ever more slowly, which another test is about.
-      await until('the worker to serve', () => starts() > served, 20_000);
+      await until('the worker to serve', () => starts(sheep) > served, 20_000);
       await sleep(Math.random() * 400);
-      served = starts();
+      served = starts(sheep);
       process.kill(await sheep.workerPid(), 'SIGKILL');
     }
   })();
@@ -148,3 +152,8 @@ test('names, sizes and locks in the making survive a killed worker', { timeout: 
   t.is(stdout.trim().split('\n').length, 40, 'each image is there once');
   t.is((await sheep.stop()).status, 0);
 });
+
+/** How many workers have come to serve so far. */
+function starts(sheep: Sheep): number {
+  return sheep.lines.filter((line) => /ready/.test(line)).length;
+}

@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   const program = new Command('npm test --')
     .description('Runs the tests; needs root, /dev/fuse and the packages of test/packages.txt.')
     .argument('[names...]', 'test files to run, such as `qemu` for test/qemu.test.ts; all by default')
-    .option('--deadline <seconds>', 'how long one file may take', '300')
+    .option('--deadline <seconds>', 'how long one file may take', '600')
     .option('--list', 'print the names of the test files and end')
     .parse();
   const options = program.opts<Options>();
