@@ -19,7 +19,7 @@ const BACKOFF_MS = [0, 0, 0, 100, 200, 500, 1000, 2000, 5000, 15000, 30000];
  * Threads for what Node cannot wait for in its event loop: file I/O. Not io_uring, which libuv would use with a polling
  * thread of the kernel: that halves the cost on an idle host, and on a busy one waits for its turn behind the guests.
  */
-const WORKER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '12', UV_USE_IO_URING: '0' };
+const WORKER_ENVIRONMENT = { UV_THREADPOOL_SIZE: '20', UV_USE_IO_URING: '0' };
 
 function say(text: string): void {
   process.stderr.write(`sheep: ${text}\n`);

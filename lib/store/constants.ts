@@ -29,7 +29,7 @@ export const RETIRE_BATCH = 256;
 export const RETIRE_IDLE_MS = 5_000;
 
 /** File operations of a disk in the kernel at once, unless set; more wait. One that hangs leaves threads to others. */
-export const OPERATIONS_MAX = 6;
+export const OPERATIONS_MAX = 16;
 /** Seconds after which an operation that does not end takes the disk out. */
 export const OPERATION_SECONDS_MAX = 10;
 /** Between two looks at a disk's health and space. */
