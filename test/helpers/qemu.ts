@@ -33,7 +33,8 @@ export interface Holder {
 
 /** A whole virtual machine, not running, with the image as its disk. */
 export function holdWithGuest(t: Assertions, image: string): Promise<Holder> {
-  return hold(t, 'qemu-system-x86_64', guestArguments(image), /"QMP"/);
+  // The greeting comes before the drive is locked; an answer comes only when the whole machine is there.
+  return hold(t, 'qemu-system-x86_64', guestArguments(image), /"return"/, '{"execute":"qmp_capabilities"}\n');
 }
 
 /** Tries to start a machine on an image that it should not get, and answers what it says before it ends. */
@@ -46,7 +47,13 @@ function guestArguments(image: string): string[] {
   return ['-accel', 'tcg', '-m', '64', '-nodefaults', '-display', 'none', '-S', '-qmp', 'stdio', '-drive', drive];
 }
 
-async function hold(t: Assertions, command: string, args: readonly string[], ready: RegExp): Promise<Holder> {
+async function hold(
+  t: Assertions,
+  command: string,
+  args: readonly string[],
+  ready: RegExp,
+  said = '',
+): Promise<Holder> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   let output = '';
   const gone = new Promise<void>((resolve) => child.on('exit', () => resolve()));
@@ -60,6 +67,7 @@ async function hold(t: Assertions, command: string, args: readonly string[], rea
   child.stderr.on('data', (chunk: Buffer) => {
     output += chunk;
   });
+  if (said) child.stdin.write(said);
   await until(`${command} to have ${args.at(-1)} open`, () => {
     if (child.exitCode !== null) throw new Error(`${command} ended: ${output}`);
     return ready.test(output);
