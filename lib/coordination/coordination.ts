@@ -65,8 +65,7 @@ export interface Coordination {
   range(prefix: string): Promise<KeyValue[]>;
   transaction(transaction: Transaction): Promise<TransactionResult>;
   /**
-   * Calls `listener` with the events of each later revision, in order, all events of one revision together, from
-   * `fromRevision` on where given.
+   * Calls `listener` with the events of each later revision, in order, all events of one revision together.
    */
   watch(prefix: string, listener: (events: WatchEvent[], revision: number) => void): Watch;
   /** Revision of the store now. */
