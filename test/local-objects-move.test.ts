@@ -44,7 +44,7 @@ test('a group is moved with all layers, and nothing else is', async (t) => {
   }
   const pg = groupOf(1, 3);
   await objects.discard(chainOf(1, 3, 2, 1), { index: 3, offset: 0, length: OBJECT_BYTES });
-  await objects.allocate(image, 3 + GROUPS);
+  await objects.allocate(image, 3 + GROUPS, 0);
   placement[pg]!.target = 2;
   const seen: number[] = [];
   await objects.moveGroup(pg, { onProgress: ({ indexes }) => seen.push(indexes) });

@@ -93,7 +93,7 @@ class RandomRun {
   async #whole(image: ModelImage, index: number): Promise<void> {
     const chain = this.#model.chainOf(image);
     if (this.#random.chance(0.2)) {
-      await this.#objects.allocate(chain, index);
+      await this.#objects.allocate(chain, index, this.#random.chance(0.5) ? this.#random.below(OBJECT_BYTES + 1) : 0);
       return;
     }
     this.#model.discard(image, index, 0, OBJECT_BYTES);

@@ -128,14 +128,34 @@ test('what was allocated cannot run out of space, and reads as before', async (t
   const objects = await openObjects([disk]);
   const chain = chainOf(1, 2, 1);
   await objects.write(chainOf(1, 1), 0, 4096, Buffer.alloc(4096, 1));
-  await objects.allocate(chain, 0);
-  await objects.allocate(chain, 1);
+  await objects.allocate(chain, 0, 0);
+  await objects.allocate(chain, 1, 0);
   t.alike(await readAt(objects, chain, 0, 4096, 8192), Buffer.concat([Buffer.alloc(4096, 1), Buffer.alloc(4096)]));
   t.is(await objects.end(chain, 1e9), 8192, 'allocation does not move the end');
+  await objects.allocate(chain, 0, 12_288);
+  t.is(await objects.end(chain, 1e9), 12_288, 'unless it is told to');
   await writeFile(join(disk.directory, 'stranger'), Buffer.alloc((await freeOf(disk)) - 1 * MIB));
   await disk.space.refresh();
   await t.exception(objects.write(chain, 2, 0, Buffer.alloc(512)), /is full/);
   await objects.write(chain, 0, 0, Buffer.alloc(OBJECT_BYTES, 5));
   await objects.write(chain, 1, OBJECT_BYTES - 512, Buffer.alloc(512, 6));
   t.is(await objects.end(chain, 1e9), 2 * OBJECT_BYTES);
+});
+
+test('writes go through an image that was allocated without a word in the index', async (t) => {
+  const disk = await newDisk(t);
+  const objects = await openObjects([disk]);
+  const chain = chainOf(1, 1);
+  await objects.allocate(chain, 0, OBJECT_BYTES);
+  const { commit } = disk.index;
+  let commits = 0;
+  disk.index.commit = (change) => {
+    commits++;
+    return commit.call(disk.index, change);
+  };
+  for (let offset = 0; offset < OBJECT_BYTES; offset += 65_536) {
+    await objects.write(chain, 0, offset, Buffer.alloc(65_536, 1));
+  }
+  t.is(commits, 0);
+  t.is(await objects.end(chain, 1e9), OBJECT_BYTES);
 });

@@ -27,7 +27,7 @@ test('a discard gives back what it covers, and allocating takes it again', async
   await objects.write(chain, 0, 0, Buffer.alloc(OBJECT_BYTES, 1));
   await objects.discard(chain, { index: 0, offset: MIB, length: 2 * MIB });
   t.is(objects.usage(1, 1), 2 * MIB);
-  await objects.allocate(chain, 0);
+  await objects.allocate(chain, 0, 0);
   t.is(objects.usage(1, 1), OBJECT_BYTES);
   await objects.truncate(chain, MIB);
   t.is(objects.usage(1, 1), MIB);

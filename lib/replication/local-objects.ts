@@ -137,9 +137,9 @@ export class LocalObjects implements ObjectIO {
     );
   }
 
-  allocate(chain: Chain, index: number): Promise<void> {
+  allocate(chain: Chain, index: number, end: number): Promise<void> {
     return this.#change(chain, index, (disk, place) =>
-      allocateObject(disk, place, chain.layers, this.#options.epoch()),
+      allocateObject(disk, place, chain.layers, end, this.#options.epoch()),
     );
   }
 

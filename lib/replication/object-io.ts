@@ -36,10 +36,11 @@ export interface ObjectIO {
   /** Makes the range read as zeros and gives its space back where the disk can. */
   discard(chain: Chain, range: ObjectRange): Promise<void>;
   /**
-   * Makes sure that a write to the object cannot run out of space: it is given all its blocks. What `end` answers does
-   * not change: an image's size is found from it (fallocate(1) with --keep-size does that to a file).
+   * Makes sure that a write to the object cannot run out of space: it is given all its blocks. An image's size is found
+   * from what the method `end` answers, so that becomes no more than what it was or, where that is more, `end` bytes of
+   * this object: as far as the image is known to reach into it, below which later writes have nothing to note.
    */
-  allocate(chain: Chain, index: number): Promise<void>;
+  allocate(chain: Chain, index: number, end: number): Promise<void>;
   /**
    * The first byte at or after `offset` in the object that is data (`data` true) or reads as zeros without being
    * stored (`data` false), or null when there is none in it.

@@ -16,14 +16,14 @@ export interface Place {
 
 /**
  * Makes the object in the view's top layer, with what shows there from below, and then `write`. The index has it when
- * all of that is in the file.
+ * all of that is in the file. With `fill` it gets all its blocks, and reaches to `fill.end` at least.
  */
 export async function createObject(
   disk: Disk,
   place: Place,
   layers: readonly LayerView[],
   write: { offset: number; source: Buffer } | null,
-  fill: boolean,
+  fill: { end: number } | null,
   epoch: number,
 ): Promise<void> {
   const { low, release } = await reserve(disk);
@@ -37,7 +37,8 @@ export async function createObject(
         if (write) await disk.io.write(file.fd, write.source, 0, write.source.length, write.offset);
         let end = NO_END;
         if (fill || low) {
-          end = (await disk.io.stat(file.fd)).size;
+          const reached = Math.max((await disk.io.stat(file.fd)).size, fill?.end ?? 0);
+          if (reached < OBJECT_BYTES) end = reached;
           await fillObject(disk, file);
         }
         // Some file systems find blocks for what was written only later.

@@ -36,7 +36,7 @@ export async function discardObject(
     await replaceByHole(disk, place, top, epoch);
     return;
   }
-  await createObject(disk, place, layers, null, false, epoch);
+  await createObject(disk, place, layers, null, null, epoch);
   await discardOwn(disk, place, layers, offset, length, epoch);
 }
 

@@ -89,7 +89,7 @@ export async function writeObject(
   if (disk.io.failure) throw disk.io.failure;
   const file = await acquireTop(disk, place, layers);
   if (!file) {
-    await createObject(disk, place, layers, { offset, source }, false, epoch);
+    await createObject(disk, place, layers, { offset, source }, null, epoch);
     return;
   }
   try {
@@ -107,30 +107,38 @@ export async function writeObject(
   }
 }
 
-/** Gives the object all its blocks, so that writes to it cannot fail for want of space. As `writeObject`. */
+/**
+ * Gives the object all its blocks, so that writes to it cannot fail for want of space, and notes that it reaches to
+ * `end` at least. As `writeObject`.
+ */
 export async function allocateObject(
   disk: Disk,
   place: Place,
   layers: readonly LayerView[],
+  end: number,
   epoch: number,
 ): Promise<void> {
   if (disk.io.failure) throw disk.io.failure;
   const file = await acquireTop(disk, place, layers);
   if (!file) {
-    await createObject(disk, place, layers, null, true, epoch);
+    await createObject(disk, place, layers, null, { end }, epoch);
     return;
   }
   try {
-    if (await isWhole(disk, file)) return;
+    const whole = await isWhole(disk, file);
+    if (whole && !endsBefore(disk, file, end)) return;
     const active = await activate(disk, file, epoch);
     try {
-      const { release } = await reserve(disk);
-      try {
-        await fillUp(disk, file);
-      } finally {
-        release();
-        disk.flusher.mark(file);
+      if (!whole) {
+        const { release } = await reserve(disk);
+        try {
+          await fillUp(disk, file);
+        } finally {
+          release();
+          disk.flusher.mark(file);
+        }
       }
+      await raiseEnd(disk, file, end);
     } finally {
       disk.activity.drop(file.layer, active);
     }
@@ -193,11 +201,20 @@ async function fillUp(disk: Disk, file: OpenFile): Promise<void> {
 
 /** Notes that a file whose length does not tell it was written up to `end`. */
 async function raiseEnd(disk: Disk, file: OpenFile, end: number): Promise<void> {
+  if (!endsBefore(disk, file, end)) return;
   const { family, layer } = file.layer;
-  disk.index.find(family, file.index, layer);
-  const { foundSerial: serial, foundModified: modified, foundEnd } = disk.index;
-  if (foundEnd === NO_END || foundEnd >= end) return;
-  await disk.index.commit(() => disk.index.put(family, file.index, layer, { kind: OBJECT, serial, modified, end }));
+  const { foundSerial: serial, foundModified: modified } = disk.index;
+  const noted = end < OBJECT_BYTES ? end : NO_END;
+  await disk.index.commit(() =>
+    disk.index.put(family, file.index, layer, { kind: OBJECT, serial, modified, end: noted }),
+  );
+}
+
+/** Whether the object's end is noted, and lies before `end`. Leaves in the index what `find` finds. */
+function endsBefore(disk: Disk, file: OpenFile, end: number): boolean {
+  disk.index.find(file.layer.family, file.index, file.layer.layer);
+  const { foundEnd } = disk.index;
+  return foundEnd !== NO_END && foundEnd < end;
 }
 
 /** What a write to a file that may lack blocks needs where space runs short. Throws ENOSPC. */

@@ -172,7 +172,8 @@ export class Vdi {
     for (const { index } of objectRanges(offset, Math.max(0, stop - offset))) {
       const range = await this.#ranges.take(index * OBJECT_BYTES, (index + 1) * OBJECT_BYTES);
       try {
-        await this.#objects.allocate(this.#chain, index);
+        const shown = Math.min(OBJECT_BYTES, Math.max(0, this.#size - index * OBJECT_BYTES));
+        await this.#objects.allocate(this.#chain, index, shown);
       } finally {
         this.#ranges.release(range);
       }

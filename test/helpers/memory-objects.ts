@@ -71,8 +71,9 @@ export class MemoryObjects implements ObjectIO {
     this.entries.set(key, data);
   }
 
-  async allocate(chain: Chain, index: number): Promise<void> {
-    await this.write(chain, index, 0, this.#resolve(chain, index)?.data ?? Buffer.alloc(0));
+  async allocate(chain: Chain, index: number, end: number): Promise<void> {
+    const data = this.#resolve(chain, index)?.data ?? Buffer.alloc(0);
+    await this.write(chain, index, 0, Buffer.concat([data, Buffer.alloc(Math.max(0, end - data.length))]));
   }
 
   async seek(chain: Chain, index: number, offset: number, data: boolean): Promise<number | null> {

@@ -162,7 +162,7 @@ async function changes(): Promise<void> {
     if (taken.has(`${key} ${slot}`) || taken.has(`${key} whole`)) continue;
     if (random.chance(0.07) && !SLOTS.some((other) => taken.has(`${key} ${other}`))) {
       taken.add(`${key} whole`);
-      running.push(random.chance(0.2) ? objects.allocate(chainIn(plan, image), index) : discard(image, index, null));
+      running.push(random.chance(0.2) ? objects.allocate(chainIn(plan, image), index, 0) : discard(image, index, null));
       continue;
     }
     taken.add(`${key} ${slot}`);
