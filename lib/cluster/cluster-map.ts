@@ -1,0 +1,68 @@
+/**
+ * The map of a cluster: which hosts are up, and for every group which disks get its writes and which of those have a
+ * complete copy. One value in the coordination store, replaced as a whole; each host adopts newer ones only.
+ */
+
+export const CLUSTER_MAP_FORMAT = 2;
+
+/** Whether the cluster wants a host: a draining one gives its data away and takes no more. */
+export type Standing = 'in' | 'draining' | 'out';
+
+export interface MapHost {
+  readonly up: boolean;
+  readonly standing: Standing;
+  /** That it is up with; one that was down comes up only with a higher one. 0: it was never up. */
+  readonly incarnation: number;
+  /** The kernel's boot id that it is, or was last, up with. */
+  readonly bootId: string;
+}
+
+/** Whether data may be placed on a disk, is to leave it, or what it has is lost. */
+export type DiskStanding = 'in' | 'removing' | 'failed';
+
+export interface MapDisk {
+  /** The host that it belongs to. */
+  readonly host: string;
+  readonly standing: DiskStanding;
+}
+
+export interface MapGroup {
+  /** Disks that receive every write. Empty while no member of `insync` is up: I/O stalls. */
+  readonly acting: readonly number[];
+  /** Disks whose copy is complete; only these are read or recovered from. Never empty. */
+  readonly insync: readonly number[];
+  /** The epoch in which a member, or a member's boot id, last changed. */
+  readonly since: number;
+  /** The epoch in which the group restarted from a copy that may lack unflushed writes; 0 if never. */
+  readonly lossy: number;
+}
+
+export interface ClusterMap {
+  readonly format: typeof CLUSTER_MAP_FORMAT;
+  /** Grows by one with every change. */
+  readonly epoch: number;
+  readonly hosts: Readonly<Record<string, MapHost>>;
+  /** Every disk that groups name or may name, by number. */
+  readonly disks: Readonly<Record<number, MapDisk>>;
+  /** A table of groups for each redundancy in use, by number of copies; each has as many groups as the others. */
+  readonly tables: Readonly<Record<number, readonly MapGroup[]>>;
+}
+
+/** Whether the map has the host up with this incarnation: without, it answers nobody. */
+export function isUpWith(map: ClusterMap, host: string, incarnation: number): boolean {
+  const found = map.hosts[host];
+  return found !== undefined && found.up && found.incarnation === incarnation;
+}
+
+/** Whether the map has the host of a disk up. */
+export function isDiskUp(map: ClusterMap, disk: number): boolean {
+  const host = map.disks[disk]?.host;
+  return host !== undefined && map.hosts[host]?.up === true;
+}
+
+/** The group `pg` of the families that have so many copies. Throws a RangeError where the map has no such group. */
+export function groupIn(map: ClusterMap, copies: number, pg: number): MapGroup {
+  const group = map.tables[copies]?.[pg];
+  if (!group) throw new RangeError(`the map of epoch ${map.epoch} has no group ${pg} of ${copies} copies`);
+  return group;
+}
