@@ -2,12 +2,13 @@ import { readdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
-import type { Disk, System } from '../lib/store/index.js';
+import { type Disk, SYSTEM, type System } from '../lib/store/index.js';
 import { mergeObject } from '../lib/store/object-merge.js';
 import { chainOf, GROUPS, groupOf, killedCopy, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 const NEXT_BOOT: System = {
+  ...SYSTEM,
   bootId: () => 'another boot',
   syncFilesystem: () => Promise.reject(new Error('not asked')),
 };
@@ -92,6 +93,7 @@ test('a worker that starts in the same boot syncs the file system before it answ
   const { bootId } = disk.index;
   let [syncs, finish] = [0, () => {}];
   const system: System = {
+    ...SYSTEM,
     bootId: () => bootId,
     syncFilesystem: () => {
       syncs++;
@@ -124,6 +126,7 @@ test('a sync of the file system that fails takes the disk out', async (t) => {
   await objects.write(chainOf(1, 1), 0, 0, Buffer.alloc(8192, 1));
   const { bootId } = disk.index;
   const system: System = {
+    ...SYSTEM,
     bootId: () => bootId,
     syncFilesystem: () => Promise.reject(new Error('sync -f: Input/output error')),
   };

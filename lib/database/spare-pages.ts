@@ -61,9 +61,10 @@ export function spareChanges<Key, Value>(
   table: Table<Key, Value>,
   others: readonly Pick<Table<never, never>, 'getStats'>[],
   content: SpareContent<Key, Value>,
+  statfs: (directory: string) => { bavail: number; bsize: number } = statfsSync,
 ): (() => void)[] {
   if (spareBytes([table, ...others]) >= SPARE_BYTES / 2) return [];
-  const { bavail, bsize } = statfsSync(directory);
+  const { bavail, bsize } = statfs(directory);
   if (bavail * bsize < FREE_BYTES_MIN) return [];
   const numbers = Array.from({ length: VALUES }, (_, number) => number);
   const value = content.value(SPARE_BYTES / VALUES);

@@ -1,8 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Disk } from '../store/index.js';
 import type { Place } from '../store/object-create.js';
 import { removeIndex, transferIndex } from '../store/object-transfer.js';
-import { turn } from '../store/walk.js';
+import { pause } from '../store/time.js';
 import type { IndexLocks } from './index-locks.js';
 import type { GroupPlacement } from './local-objects.js';
 
@@ -86,7 +85,8 @@ export class GroupMoves {
     await this.settle(pg);
     const rate = options.rate ?? RATE;
     const progress = { indexes: 0, bytes: 0 };
-    const start = performance.now();
+    const { time } = this.#disk(disk).system;
+    const start = time.elapsedMs();
     for await (const { family, index } of this.#indexes(this.#disk(disk), pg)) {
       options.signal?.throwIfAborted();
       const lock = await this.#locks.exclusive(family, index);
@@ -97,8 +97,8 @@ export class GroupMoves {
       }
       progress.indexes++;
       options.onProgress?.({ ...progress });
-      const ahead = (progress.bytes / rate) * 1000 - (performance.now() - start);
-      if (ahead > 0) await delay(ahead, undefined, { signal: options.signal });
+      const ahead = (progress.bytes / rate) * 1000 - (time.elapsedMs() - start);
+      if (ahead > 0) await pause(time, ahead, options.signal);
     }
     // An entry that a power cut brought back here would win over the newer one, were the group moved back.
     await this.#disk(disk).index.durable();
@@ -121,7 +121,7 @@ export class GroupMoves {
         }
         index = disk.index.nextIndex(family, index);
       }
-      await turn();
+      await pause(disk.system.time, 0);
     }
   }
 

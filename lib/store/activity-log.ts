@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { ACTIVE_OBJECTS_HIGH, ACTIVE_OBJECTS_MAX, RETIRE_BATCH, RETIRE_IDLE_MS } from './constants.js';
 import type { FileIo } from './file-io.js';
 import type { Flusher } from './flusher.js';
 import type { ActiveObject, LayerState } from './layer-state.js';
 import type { ObjectIndex } from './object-index.js';
+import { pause, type Time } from './time.js';
 
 /** Pause before another try where every active object has a write under way. */
 const RETIRE_RETRY_MS = 5;
@@ -16,11 +16,13 @@ export class ActivityLog {
   readonly #io: FileIo;
   readonly #index: ObjectIndex;
   readonly #flusher: Flusher;
+  readonly #time: Time;
 
-  constructor(io: FileIo, index: ObjectIndex, flusher: Flusher) {
+  constructor(io: FileIo, index: ObjectIndex, flusher: Flusher, time: Time) {
     this.#io = io;
     this.#index = index;
     this.#flusher = flusher;
+    this.#time = time;
   }
 
   /** The records of an earlier process, into memory. */
@@ -52,7 +54,7 @@ export class ActivityLog {
   drop(layer: LayerState, active: ActiveObject): void {
     active.outstanding--;
     active.touched = layer.flushesBegun;
-    active.writtenAt = performance.now();
+    active.writtenAt = this.#time.elapsedMs();
   }
 
   /** The object is gone: its entry's removal took the record with it. */
@@ -77,13 +79,13 @@ export class ActivityLog {
       await this.#flusher.flush([layer]);
       if ((await this.#retire(layer, () => true)) > 0) continue;
       if (this.#io.failure) throw this.#io.failure;
-      await delay(RETIRE_RETRY_MS);
+      await pause(this.#time, RETIRE_RETRY_MS);
     }
   }
 
   /** Retires what was not written for a while. To be called now and then. */
   async retireIdle(layers: Iterable<LayerState>): Promise<void> {
-    const before = performance.now() - RETIRE_IDLE_MS;
+    const before = this.#time.elapsedMs() - RETIRE_IDLE_MS;
     for (const layer of layers) {
       if (layer.active.size > 0) await this.#retire(layer, (object) => object.writtenAt <= before);
     }

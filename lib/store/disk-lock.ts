@@ -1,6 +1,6 @@
-import fs from 'node:fs';
+import { constants } from 'node:fs';
 import { join } from 'node:path';
-import { tryLock } from 'fs-native-extensions';
+import { type Files, promised } from './files.js';
 import { checkIdentity, type DiskIdentity, type DiskRecord, readRecord, rewriteRecord } from './identity.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
 
@@ -8,31 +8,36 @@ import { codeOf, messageOf, StoreError } from './store-error.js';
  * Takes the disk for this process: answers a descriptor whose closing gives it back. Looks at disk.json first, so that
  * nothing is written to a directory that is none of ours. Throws as Disk.open.
  */
-export async function lockDirectory(directory: string, expected: Partial<DiskIdentity>): Promise<number> {
-  checkIdentity(directory, await readRecord(directory), expected);
+export async function lockDirectory(directory: string, expected: Partial<DiskIdentity>, files: Files): Promise<number> {
+  checkIdentity(directory, await readRecord(directory, files), expected);
   let descriptor: number;
   try {
-    descriptor = fs.openSync(join(directory, 'lock'), fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+    const flags = constants.O_RDWR | constants.O_CREAT;
+    descriptor = await promised<number>((done) => files.open(join(directory, 'lock'), flags, 0o600, done));
   } catch (error) {
     throw unwritable(directory, error);
   }
   try {
-    if (tryLock(descriptor)) return descriptor;
+    if (files.tryLock(descriptor)) return descriptor;
   } catch (error) {
-    fs.closeSync(descriptor);
+    files.closeSync(descriptor);
     throw new StoreError('EIO', `${directory} cannot be locked: ${messageOf(error)}`, error);
   }
-  fs.closeSync(descriptor);
+  files.closeSync(descriptor);
   throw new StoreError('LOCKED', `${directory} is in use by another sheep: stop it first`);
 }
 
 /** Raises the open counter of a locked disk, durably; answers its record. */
-export async function openRecord(directory: string, expected: Partial<DiskIdentity>): Promise<DiskRecord> {
-  const record = await readRecord(directory);
+export async function openRecord(
+  directory: string,
+  expected: Partial<DiskIdentity>,
+  files: Files,
+): Promise<DiskRecord> {
+  const record = await readRecord(directory, files);
   checkIdentity(directory, record, expected);
   const raised = { ...record, opens: record.opens + 1 };
   try {
-    await rewriteRecord(directory, raised);
+    await rewriteRecord(directory, raised, files);
   } catch (error) {
     throw unwritable(directory, error);
   }

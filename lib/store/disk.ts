@@ -1,8 +1,5 @@
 import { EventEmitter } from 'node:events';
-import fs from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ActivityLog } from './activity-log.js';
 import { ChunkPool } from './chunk-pool.js';
 import { CHECK_INTERVAL_MS, FILES_OPEN_MAX, FORMAT_VERSION, OBJECT_BYTES, OPERATIONS_MAX } from './constants.js';
@@ -10,9 +7,10 @@ import { Descriptors } from './descriptors.js';
 import { lockDirectory, openRecord } from './disk-lock.js';
 import { HOLE, OBJECT } from './entry.js';
 import { FileIo } from './file-io.js';
+import { type DirectoryEntry, type Files, promised, syncDirectory } from './files.js';
 import { Flusher } from './flusher.js';
 import { Health } from './health.js';
-import { type DiskIdentity, type DiskRecord, syncDirectory, writeRecord } from './identity.js';
+import { type DiskIdentity, type DiskRecord, writeRecord } from './identity.js';
 import { LayerState } from './layer-state.js';
 import { ObjectFiles } from './object-files.js';
 import { ObjectIndex } from './object-index.js';
@@ -23,6 +21,7 @@ import { Space } from './space.js';
 import { messageOf, StoreError } from './store-error.js';
 import { sweep } from './sweep.js';
 import { SYSTEM, type System } from './system.js';
+import { pause } from './time.js';
 import { Trash } from './trash.js';
 
 /** How long the index of a failed disk is waited for. */
@@ -71,6 +70,7 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly directory: string;
   readonly record: DiskRecord;
   readonly durableActivity: boolean;
+  readonly system: System;
   readonly io: FileIo;
   readonly index: ObjectIndex;
   readonly descriptors: Descriptors;
@@ -86,7 +86,6 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly resolved: Resolved = { layer: 0, serial: 0, visible: 0 };
   /** Cleared by the first clone that the file system refuses. */
   clones = true;
-  readonly #system: System;
   readonly #lock: number;
   readonly #health: Health;
   readonly #ending = new AbortController();
@@ -101,43 +100,47 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.record = record;
     this.durableActivity = options.durableActivity ?? false;
     this.#lock = lock;
-    this.#system = options.system ?? SYSTEM;
-    this.io = new FileIo(options.operationsMax ?? OPERATIONS_MAX, (reason) => this.emit('failed', reason));
-    this.index = new ObjectIndex(directory, (error) => this.fail(`the index failed: ${messageOf(error)}`));
+    this.system = options.system ?? SYSTEM;
+    const { files, time } = this.system;
+    this.io = new FileIo(options.operationsMax ?? OPERATIONS_MAX, (reason) => this.emit('failed', reason), files);
+    this.index = new ObjectIndex(directory, (error) => this.fail(`the index failed: ${messageOf(error)}`), this.system);
     this.descriptors = new Descriptors(options.filesOpenMax ?? FILES_OPEN_MAX, (file) => {
       // A failed close of a file that is synced, or of no more use, has nothing to say.
       this.io.close(file.fd).catch(() => {});
     });
     this.flusher = new Flusher(this.io, this.index, this.descriptors, (pg) => this.files.groupDirectory(pg));
-    this.activity = new ActivityLog(this.io, this.index, this.flusher);
+    this.activity = new ActivityLog(this.io, this.index, this.flusher, time);
     this.serials = new Serials(this.index);
     this.space = new Space(directory, this.io, (total) => this.emit('resized', total));
     this.trash = new Trash(this.io, this.index);
     this.files = new ObjectFiles(directory, this, (family, layer) => this.layer(family, layer));
-    this.#health = new Health(directory, record, this.io);
+    this.#health = new Health(directory, record, this.io, time);
   }
 
   /**
    * Makes a new disk of an empty directory (a fresh file system's lost+found may be in it, and what an attempt that was
    * broken off has left). Throws StoreError NOT_EMPTY, NOT_FOUND.
    */
-  static async format(directory: string, identity: DiskIdentity): Promise<void> {
-    let entries: fs.Dirent[];
+  static async format(directory: string, identity: DiskIdentity, system: System = SYSTEM): Promise<void> {
+    const { files } = system;
+    let entries: DirectoryEntry[];
     try {
-      entries = await readdir(directory, { withFileTypes: true });
+      entries = await list(files, directory);
     } catch (error) {
       throw new StoreError('NOT_FOUND', `${directory} cannot be read: ${messageOf(error)}`, error);
     }
     for (const entry of entries) {
-      if (await mayStay(directory, entry)) continue;
+      if (await mayStay(files, directory, entry)) continue;
       throw new StoreError(
         'NOT_EMPTY',
         `${directory} is not empty (${entry.name}): give an empty directory, or remove what is in it`,
       );
     }
-    await mkdir(join(directory, 'objects'), { recursive: true, mode: 0o700 });
-    await syncDirectory(directory);
-    await writeRecord(directory, { format: FORMAT_VERSION, ...identity, opens: 0 });
+    if (!entries.some(({ name }) => name === 'objects')) {
+      await promised((done) => files.mkdir(join(directory, 'objects'), 0o700, done));
+    }
+    await syncDirectory(files, directory);
+    await writeRecord(directory, { format: FORMAT_VERSION, ...identity, opens: 0 }, files);
   }
 
   /**
@@ -145,21 +148,22 @@ export class Disk extends EventEmitter<DiskEvents> {
    * OTHER_CLUSTER, OTHER_HOST, OTHER_DISK, READ_ONLY, LOCKED.
    */
   static async open(directory: string, expected: Partial<DiskIdentity>, options: DiskOptions = {}): Promise<Disk> {
-    const lock = await lockDirectory(directory, expected);
+    const { files } = options.system ?? SYSTEM;
+    const lock = await lockDirectory(directory, expected, files);
     let disk: Disk | null = null;
     try {
-      disk = new Disk(directory, await openRecord(directory, expected), lock, options);
+      disk = new Disk(directory, await openRecord(directory, expected, files), lock, options);
       await disk.#start();
       return disk;
     } catch (error) {
       if (disk) await disk.index.close();
-      fs.closeSync(lock);
+      files.closeSync(lock);
       throw error;
     }
   }
 
   async #start(): Promise<void> {
-    const bootId = this.#system.bootId();
+    const bootId = this.system.bootId();
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
     const rebooted = known && this.index.bootId !== bootId;
@@ -174,7 +178,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));
     if (!clean && !rebooted) {
-      this.#inherited = syncInherited(this, this.#system).then(() => {
+      this.#inherited = syncInherited(this, this.system).then(() => {
         this.#adoptActive();
         this.#sweep();
       });
@@ -195,15 +199,15 @@ export class Disk extends EventEmitter<DiskEvents> {
   /** Makes the names of the index's files durable, before it has anything to lose. Throws NOT_A_DISK. */
   async #keepIndex(known: boolean): Promise<void> {
     const objects = join(this.directory, 'objects');
-    if (!known && (await readdir(objects)).length > 0) {
+    if (!known && (await list(this.io.files, objects)).length > 0) {
       throw new StoreError(
         'NOT_A_DISK',
         `${this.directory} has lost its index: bring the directory 'index' back, or empty the disk and add it anew`,
       );
     }
     // Each time: an earlier process may have made them and not come to sync them.
-    await syncDirectory(join(this.directory, 'index'));
-    await syncDirectory(this.directory);
+    await syncDirectory(this.io.files, join(this.directory, 'index'));
+    await syncDirectory(this.io.files, this.directory);
   }
 
   /** What an earlier process wrote is on disk as far as it ever will be. */
@@ -306,13 +310,14 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.#ending.abort();
     await this.#health.stop();
     await this.#sweeping;
+    const { files } = this.system;
     try {
       if (!this.io.failure) await this.#settle();
     } finally {
-      for (const file of this.descriptors.files()) if (file.users === 0) fs.closeSync(file.fd);
+      for (const file of this.descriptors.files()) if (file.users === 0) files.closeSync(file.fd);
       // After a commit that failed the environment may wait for ever.
-      await Promise.race([this.index.close(), ...(this.io.failure ? [delay(INDEX_CLOSE_MS)] : [])]);
-      fs.closeSync(this.#lock);
+      await Promise.race([this.index.close(), ...(this.io.failure ? [pause(this.system.time, INDEX_CLOSE_MS)] : [])]);
+      files.closeSync(this.#lock);
     }
   }
 
@@ -322,15 +327,19 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.flusher.flush(layers);
     await this.activity.retireAll(layers);
     await this.trash.drain();
-    await this.index.commit(() => this.index.setBoot(this.#system.bootId(), true));
+    await this.index.commit(() => this.index.setBoot(this.system.bootId(), true));
     await this.index.durable();
   }
 }
 
 /** Whether it may be in a directory that is to become a disk. */
-async function mayStay(directory: string, entry: fs.Dirent): Promise<boolean> {
+async function mayStay(files: Files, directory: string, entry: DirectoryEntry): Promise<boolean> {
   if (entry.isFile()) return entry.name === 'disk.json.new';
   if (!entry.isDirectory()) return false;
   if (entry.name === 'lost+found') return true;
-  return entry.name === 'objects' && (await readdir(join(directory, entry.name))).length === 0;
+  return entry.name === 'objects' && (await list(files, join(directory, entry.name))).length === 0;
+}
+
+function list(files: Files, path: string): Promise<DirectoryEntry[]> {
+  return promised((done) => files.readdir(path, { withFileTypes: true }, done));
 }

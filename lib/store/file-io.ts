@@ -1,9 +1,7 @@
 import fs from 'node:fs';
-import { trim } from 'fs-native-extensions';
+import { type Done, type FileStats, type Files, NODE_FILES } from './files.js';
 import { OperationWatch } from './operation-watch.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
-
-export type Done<T> = (error: NodeJS.ErrnoException | null, result?: T) => void;
 
 /** The device or its file system is gone or broken: nothing on it can be relied on any more. */
 const FATAL = new Set(['EIO', 'ENXIO', 'ENODEV', 'EROFS', 'EUCLEAN', 'ESHUTDOWN', 'EREMOTEIO', 'EBADMSG', 'ENOTCONN']);
@@ -20,6 +18,7 @@ const PASSED_ON = new Set(['ENOENT', 'EEXIST']);
  * Rejects with StoreError ENOSPC, EIO, DISK_FAILED, or with the system's own ENOENT and EEXIST. An error that says that the device is broken is reported to `onFatal` first.
  */
 export class FileIo {
+  readonly files: Files;
   readonly watch = new OperationWatch();
   readonly #operationsMax: number;
   readonly #onFatal: (reason: string) => void;
@@ -27,9 +26,10 @@ export class FileIo {
   #running = 0;
   failure: StoreError | null = null;
 
-  constructor(operationsMax: number, onFatal: (reason: string) => void) {
+  constructor(operationsMax: number, onFatal: (reason: string) => void, files: Files = NODE_FILES) {
     this.#operationsMax = operationsMax;
     this.#onFatal = onFatal;
+    this.files = files;
   }
 
   /** Reads until `length` bytes of `target` are filled or the file ends; answers how many there were. */
@@ -53,7 +53,7 @@ export class FileIo {
     // The way that nearly every read goes, with nothing allocated but this one closure.
     this.#running++;
     const ticket = this.watch.begin();
-    fs.read(fd, target, 0, length, position, (error, bytes) => {
+    this.files.read(fd, target, 0, length, position, (error, bytes) => {
       this.#end(ticket);
       if (error) reject(this.#convert(error));
       else if (bytes === length || bytes === 0) resolve(bytes);
@@ -72,7 +72,7 @@ export class FileIo {
     reject: (error: unknown) => void,
   ): void {
     this.#start<number>(
-      (done) => fs.read(fd, target, filled, length - filled, position + filled, done),
+      (done) => this.files.read(fd, target, filled, length - filled, position + filled, done),
       (error, bytes) => {
         if (error) reject(this.#convert(error));
         else if (bytes === 0 || filled + bytes! === length) resolve(filled + bytes!);
@@ -102,7 +102,7 @@ export class FileIo {
     }
     this.#running++;
     const ticket = this.watch.begin();
-    fs.write(fd, source, offset, length, position, (error, bytes) => {
+    this.files.write(fd, source, offset, length, position, (error, bytes) => {
       this.#end(ticket);
       if (error) reject(this.#convert(error));
       else if (bytes === length) resolve();
@@ -120,7 +120,7 @@ export class FileIo {
     reject: (error: unknown) => void,
   ): void {
     this.#start<number>(
-      (done) => fs.write(fd, source, offset, length, position, done),
+      (done) => this.files.write(fd, source, offset, length, position, done),
       (error, bytes) => {
         if (error) reject(this.#convert(error));
         else if (bytes === length) resolve();
@@ -130,25 +130,25 @@ export class FileIo {
   }
 
   open(path: string, flags: number): Promise<number> {
-    return this.call<number>((done) => fs.open(path, flags, 0o600, done));
+    return this.call<number>((done) => this.files.open(path, flags, 0o600, done));
   }
 
   close(fd: number): Promise<void> {
-    return this.call<void>((done) => fs.close(fd, done));
+    return this.call<void>((done) => this.files.close(fd, done));
   }
 
-  stat(fd: number): Promise<fs.Stats> {
-    return this.call<fs.Stats>((done) => fs.fstat(fd, done));
+  stat(fd: number): Promise<FileStats> {
+    return this.call<FileStats>((done) => this.files.fstat(fd, done));
   }
 
   truncate(fd: number, length: number): Promise<void> {
-    return this.call<void>((done) => fs.ftruncate(fd, length, done));
+    return this.call<void>((done) => this.files.ftruncate(fd, length, done));
   }
 
   /** An error is the end of the disk: what the kernel could not write it has forgotten, and a second try would lie. */
   async syncData(fd: number): Promise<void> {
     try {
-      await this.call<void>((done) => fs.fdatasync(fd, done));
+      await this.call<void>((done) => this.files.fdatasync(fd, done));
     } catch (error) {
       throw this.fail(`fdatasync failed: ${messageOf(error)}`);
     }
@@ -159,7 +159,7 @@ export class FileIo {
     try {
       const fd = await this.open(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
       try {
-        await this.call<void>((done) => fs.fsync(fd, done));
+        await this.call<void>((done) => this.files.fsync(fd, done));
       } finally {
         await this.close(fd);
       }
@@ -171,7 +171,7 @@ export class FileIo {
   /** Removes a file; one that is not there is as good. */
   async unlink(path: string): Promise<void> {
     try {
-      await this.call<void>((done) => fs.unlink(path, done));
+      await this.call<void>((done) => this.files.unlink(path, done));
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
@@ -180,7 +180,7 @@ export class FileIo {
   /** Makes a directory; answers false where it was there. */
   async makeDirectory(path: string): Promise<boolean> {
     try {
-      await this.call<void>((done) => fs.mkdir(path, 0o700, done));
+      await this.call<void>((done) => this.files.mkdir(path, 0o700, done));
       return true;
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return false;
@@ -193,7 +193,7 @@ export class FileIo {
     try {
       const mode = fs.constants.COPYFILE_FICLONE_FORCE;
       // Not every file system that cannot says so in the same way, so no error of a clone condemns the disk.
-      await this.#settle<void>((done) => fs.copyFile(source, target, mode, done));
+      await this.#settle<void>((done) => this.files.copyFile(source, target, mode, done));
       return true;
     } catch (error) {
       if (NO_SPACE.has(codeOf(error))) throw this.#convert(error as NodeJS.ErrnoException);
@@ -205,7 +205,7 @@ export class FileIo {
   async punch(fd: number, offset: number, length: number): Promise<boolean> {
     try {
       await this.#settle<void>((done) => {
-        trim(fd, offset, length).then(() => done(null), done);
+        this.files.trim(fd, offset, length).then(() => done(null), done);
       });
       return true;
     } catch (error) {
@@ -214,7 +214,7 @@ export class FileIo {
     }
   }
 
-  /** Any other call of `fs`, watched, counted and with its error converted. */
+  /** Any other call of `files`, watched, counted and with its error converted. */
   call<T>(operation: (done: Done<T>) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#start<T>(operation, (error, result) => {

@@ -59,7 +59,7 @@ export class Flusher {
   /** Asks what space the file has, of the index or about to be. What is new is stored in time, and not waited for. */
   measureFile(file: OpenFile): void {
     if (file.forgotten) return;
-    const blocks = measure(file.fd);
+    const blocks = measure(this.#io.files, file.fd);
     if (blocks === null) return;
     file.measured = true;
     const { usage } = this.#index;

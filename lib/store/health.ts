@@ -1,7 +1,8 @@
-import fs from 'node:fs';
 import type { FileIo } from './file-io.js';
+import type { FileStats } from './files.js';
 import { type DiskRecord, readRecord } from './identity.js';
 import { codeOf, messageOf } from './store-error.js';
+import type { Time } from './time.js';
 
 /** These mean that the disk is not there; after any other error (too many open files) it is looked at again. */
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'NOT_FOUND', 'NOT_A_DISK', 'NEWER_FORMAT']);
@@ -12,16 +13,18 @@ export class Health {
   readonly #directory: string;
   readonly #record: DiskRecord;
   readonly #io: FileIo;
+  readonly #time: Time;
   #device = 0;
   #inode = 0;
   #errors = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #stopTimer: () => void = () => {};
   #checking: Promise<void> | null = null;
 
-  constructor(directory: string, record: DiskRecord, io: FileIo) {
+  constructor(directory: string, record: DiskRecord, io: FileIo, time: Time) {
     this.#directory = directory;
     this.#record = record;
     this.#io = io;
+    this.#time = time;
   }
 
   async start(): Promise<void> {
@@ -32,18 +35,17 @@ export class Health {
 
   /** Checks now and then, and calls `also` when all is well. */
   every(milliseconds: number, also: () => Promise<void>): void {
-    this.#timer = setInterval(() => {
+    this.#stopTimer = this.#time.every(milliseconds, () => {
       if (this.#io.watch.tick()) this.#io.fail('an operation did not end within 10 s');
       if (this.#checking || this.#io.failure) return;
       this.#checking = this.#check(also).finally(() => {
         this.#checking = null;
       });
-    }, milliseconds);
-    this.#timer.unref();
+    });
   }
 
   async stop(): Promise<void> {
-    if (this.#timer) clearInterval(this.#timer);
+    this.#stopTimer();
     // A disk that hangs is not waited for.
     if (!this.#io.failure) await this.#checking;
   }
@@ -56,7 +58,7 @@ export class Health {
         this.#io.fail(`${this.#directory} is another directory than before`);
         return;
       }
-      const record = await readRecord(this.#directory);
+      const record = await readRecord(this.#directory, this.#io.files);
       const { cluster, host, disk, opens } = this.#record;
       if (record.cluster !== cluster || record.host !== host || record.disk !== disk || record.opens !== opens) {
         this.#io.fail(`${this.#directory}/disk.json is another disk's`);
@@ -71,7 +73,7 @@ export class Health {
     }
   }
 
-  #stat(): Promise<fs.Stats> {
-    return this.#io.call<fs.Stats>((done) => fs.stat(this.#directory, done));
+  #stat(): Promise<FileStats> {
+    return this.#io.call<FileStats>((done) => this.#io.files.stat(this.#directory, done));
   }
 }

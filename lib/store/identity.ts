@@ -1,8 +1,17 @@
 import { constants } from 'node:fs';
-import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FIELD_MAX, FORMAT_VERSION } from './constants.js';
+import {
+  type FileStats,
+  type Files,
+  NODE_FILES,
+  promised,
+  readWhole,
+  syncDirectory,
+  withFile,
+  writeWhole,
+} from './files.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
 
 /** Whose disk it is. */
@@ -29,13 +38,13 @@ const NAME = 'disk.json';
 const RECORD_BYTES = 512;
 
 /** Reads disk.json. Throws StoreError NOT_FOUND, NOT_A_DISK, NEWER_FORMAT. */
-export async function readRecord(directory: string): Promise<DiskRecord> {
+export async function readRecord(directory: string, files: Files = NODE_FILES): Promise<DiskRecord> {
   let text: string;
   try {
-    text = await readFile(join(directory, NAME), 'utf8');
+    text = (await readWhole(files, join(directory, NAME))).toString();
   } catch (error) {
     const code = codeOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw await absent(directory);
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw await absent(directory, files);
     throw new StoreError('EIO', `${directory}: ${NAME} cannot be read: ${messageOf(error)}`, error);
   }
   let json: unknown;
@@ -59,10 +68,9 @@ export async function readRecord(directory: string): Promise<DiskRecord> {
   return record.data;
 }
 
-async function absent(directory: string): Promise<StoreError> {
+async function absent(directory: string, files: Files): Promise<StoreError> {
   try {
-    const handle = await open(directory, 'r');
-    await handle.close();
+    await promised<FileStats>((done) => files.stat(directory, done));
   } catch {
     return new StoreError('NOT_FOUND', `${directory} does not exist: create it, or mount the disk there`);
   }
@@ -95,46 +103,30 @@ export function checkIdentity(directory: string, record: DiskRecord, expected: P
 }
 
 /** Makes disk.json, durably. */
-export async function writeRecord(directory: string, record: DiskRecord): Promise<void> {
+export async function writeRecord(directory: string, record: DiskRecord, files: Files): Promise<void> {
   const path = join(directory, NAME);
   const temporary = `${path}.new`;
-  const handle = await open(temporary, 'w', 0o600);
-  try {
-    await handle.writeFile(encodeRecord(record));
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, path);
-  await syncDirectory(directory);
+  await withFile(files, temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC, async (fd) => {
+    await writeWhole(files, fd, encodeRecord(record));
+    await promised((done) => files.fsync(fd, done));
+  });
+  await promised((done) => files.rename(temporary, path, done));
+  await syncDirectory(files, directory);
 }
 
 /** Changes disk.json where it is, durably, which needs no space on the disk. */
-export async function rewriteRecord(directory: string, record: DiskRecord): Promise<void> {
+export async function rewriteRecord(directory: string, record: DiskRecord, files: Files): Promise<void> {
   const bytes = encodeRecord(record);
-  const handle = await open(join(directory, NAME), constants.O_RDWR | constants.O_DSYNC);
-  try {
-    const { size } = await handle.stat();
+  const done = await withFile(files, join(directory, NAME), constants.O_RDWR | constants.O_DSYNC, async (fd) => {
+    const { size } = await promised<FileStats>((answer) => files.fstat(fd, answer));
     // One sector is written whole or not at all, and nothing else is that safe.
-    if (size === RECORD_BYTES && bytes.length === RECORD_BYTES) {
-      await handle.write(bytes, 0, bytes.length, 0);
-      return;
-    }
-  } finally {
-    await handle.close();
-  }
-  await writeRecord(directory, record);
+    if (size !== RECORD_BYTES || bytes.length !== RECORD_BYTES) return false;
+    await writeWhole(files, fd, bytes);
+    return true;
+  });
+  if (!done) await writeRecord(directory, record, files);
 }
 
 function encodeRecord(record: DiskRecord): Buffer {
   return Buffer.from(`${JSON.stringify(record, null, 2).padEnd(RECORD_BYTES - 1)}\n`);
-}
-
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -5,4 +5,4 @@ export type { DiskIdentity, DiskRecord } from './identity.js';
 export { readRecord } from './identity.js';
 export type { SpaceReport, SpaceState } from './space.js';
 export { StoreError, type StoreErrorCode } from './store-error.js';
-export type { System } from './system.js';
+export { SYSTEM, type System } from './system.js';

@@ -7,7 +7,7 @@ export interface ActiveObject {
   outstanding: number;
   /** Flushes of the layer that had begun when a write to it was last sent or answered; -1: by an earlier process. */
   touched: number;
-  /** When it was last written, of performance.now(). */
+  /** When it was last written, of the disk's time. */
   writtenAt: number;
   /** Its record was removed; another is needed before the next write. */
   retired: boolean;

@@ -42,7 +42,10 @@ export async function createObject(
           await fillObject(disk, file);
         }
         // Some file systems find blocks for what was written only later.
-        const blocks = Math.max(measure(file.fd) ?? 0, Math.ceil((write?.source.length ?? 0) / BLOCK_BYTES));
+        const blocks = Math.max(
+          measure(disk.io.files, file.fd) ?? 0,
+          Math.ceil((write?.source.length ?? 0) / BLOCK_BYTES),
+        );
         await commitObject(disk, file, { end, blocks }, below !== null, epoch);
         disk.files.release(file);
       } catch (error) {

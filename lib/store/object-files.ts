@@ -1,4 +1,4 @@
-import fs from 'node:fs';
+import { constants } from 'node:fs';
 import { join } from 'node:path';
 import type { Descriptors } from './descriptors.js';
 import { fileName, OBJECT } from './entry.js';
@@ -60,7 +60,7 @@ export class ObjectFiles {
     let fd: number;
     let created = false;
     try {
-      fd = await this.#parts.io.open(path, fs.constants.O_RDWR);
+      fd = await this.#parts.io.open(path, constants.O_RDWR);
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
       if (this.#parts.index.find(family, index, layer) !== OBJECT || this.#parts.index.foundSerial !== serial)
@@ -68,7 +68,7 @@ export class ObjectFiles {
       // A power cut takes files that were never flushed, and what was in them.
       if (!this.#parts.index.isActive(family, index, layer)) throw new StoreError('EIO', `${path} is missing`);
       await this.#ensureDirectory(pg);
-      fd = await this.#parts.io.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT);
+      fd = await this.#parts.io.open(path, constants.O_RDWR | constants.O_CREAT);
       created = true;
     }
     const file = new OpenFile(fd, path, pg, family, index, serial, this.#layerOf(family, layer));
@@ -91,7 +91,7 @@ export class ObjectFiles {
     const path = this.path(pg, family, index, serial);
     let fd: number;
     try {
-      fd = await this.#parts.io.open(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC);
+      fd = await this.#parts.io.open(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC);
     } catch (error) {
       throw codeOf(error) === 'ENOENT' ? this.#parts.io.fail(`${path} cannot be made: its directory vanished`) : error;
     }

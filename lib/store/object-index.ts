@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Database, open as openEnvironment, type RootDatabase } from 'lmdb';
+import { BINARY, type BinaryEnvironment, type BinaryTable } from '../database/environment.js';
 import { type SpareContent, spareChanges } from '../database/spare-pages.js';
 import { FIELD_MAX } from './constants.js';
 import {
@@ -19,11 +19,11 @@ import {
   readEnd,
   writeKey,
 } from './entry.js';
+import { SYSTEM, type System } from './system.js';
 import { Usage } from './usage.js';
 
 export interface IndexedObject extends Key, Entry {}
 
-const BINARY = { keyEncoding: 'binary', encoding: 'binary' } as const;
 const BOOT_KEY = Buffer.from('boot');
 const CLEAN_KEY = Buffer.from('clean');
 const SERIAL_KEY = Buffer.from('serial');
@@ -42,14 +42,15 @@ const DONE = Promise.resolve();
  * after a reboot. One that fails is not tried again: `onFailure` is called and the disk is lost.
  */
 export class ObjectIndex {
-  readonly #environment: RootDatabase<Buffer, Buffer>;
-  readonly #objects: Database<Buffer, Buffer>;
-  readonly #active: Database<Buffer, Buffer>;
-  readonly #unsynced: Database<Buffer, Buffer>;
-  readonly #usage: Database<Buffer, Buffer>;
-  readonly #blocks: Database<Buffer, Buffer>;
-  readonly #state: Database<Buffer, Buffer>;
+  readonly #environment: BinaryEnvironment;
+  readonly #objects: BinaryTable;
+  readonly #active: BinaryTable;
+  readonly #unsynced: BinaryTable;
+  readonly #usage: BinaryTable;
+  readonly #blocks: BinaryTable;
+  readonly #state: BinaryTable;
   readonly #directory: string;
+  readonly #system: System;
   readonly #key = Buffer.allocUnsafe(KEY_BYTES);
   readonly #onFailure: (error: unknown) => void;
   readonly #failed: Promise<never>;
@@ -67,9 +68,10 @@ export class ObjectIndex {
   /** End of the last object that `find` found, NO_END where its file tells. */
   foundEnd = NO_END;
 
-  constructor(directory: string, onFailure: (error: unknown) => void) {
+  constructor(directory: string, onFailure: (error: unknown) => void, system: System = SYSTEM) {
     this.#directory = directory;
-    this.#environment = openEnvironment<Buffer, Buffer>({ path: join(directory, 'index'), maxDbs: 16, ...BINARY });
+    this.#system = system;
+    this.#environment = system.openEnvironment(join(directory, 'index'));
     this.#objects = this.#environment.openDB('objects', BINARY);
     this.#active = this.#environment.openDB('active', BINARY);
     this.#unsynced = this.#environment.openDB('unsynced', BINARY);
@@ -205,7 +207,8 @@ export class ObjectIndex {
    */
   async keepSpare(): Promise<void> {
     const others = [this.#objects, this.#active, this.#unsynced, this.#usage, this.#blocks];
-    for (const change of spareChanges(this.#directory, this.#state, others, SPARE)) {
+    const statfs = (directory: string) => this.#system.files.statfsSync(directory);
+    for (const change of spareChanges(this.#directory, this.#state, others, SPARE, statfs)) {
       await this.commit(change);
       await this.durable();
     }

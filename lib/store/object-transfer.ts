@@ -32,7 +32,7 @@ export async function transferIndex(source: Disk, target: Disk, place: Place): P
     }
     if (copies.length > 0) await target.files.syncGroup(pg);
     for (const { layer } of objects) await target.activity.room(target.layer(family, layer));
-    const blocks = copies.map((file) => measure(file.fd) ?? 0);
+    const blocks = copies.map((file) => measure(target.io.files, file.fd) ?? 0);
     await target.index.commit(() => {
       let next = 0;
       for (const { kind, layer, modified, end } of objects) {

@@ -1,6 +1,6 @@
-import fs from 'node:fs';
 import { OBJECT_BYTES } from './constants.js';
 import type { FileIo } from './file-io.js';
+import type { FilesystemStats } from './files.js';
 
 export type SpaceState =
   /** Writes allocate as they come. */
@@ -103,7 +103,7 @@ export class Space {
 
   async #look(): Promise<void> {
     const charged = this.#charged;
-    const statistics = await this.#io.call<fs.StatsFs>((done) => fs.statfs(this.#directory, done));
+    const statistics = await this.#io.call<FilesystemStats>((done) => this.#io.files.statfs(this.#directory, done));
     const total = statistics.blocks * statistics.bsize;
     const before = this.#total;
     this.#total = total;

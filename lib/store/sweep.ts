@@ -1,8 +1,7 @@
-import fs from 'node:fs';
-import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Disk } from './disk.js';
 import { OBJECT, parseFileName } from './entry.js';
+import type { DirectoryEntry, FileStats } from './files.js';
 import { blocksIn } from './measure.js';
 import type { IndexedObject } from './object-index.js';
 import { codeOf } from './store-error.js';
@@ -16,10 +15,10 @@ import { codeOf } from './store-error.js';
  */
 export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
   const objects = join(disk.directory, 'objects');
-  for await (const group of await opendir(objects)) {
+  for (const group of await list(disk, objects)) {
     if (!group.isDirectory()) continue;
     try {
-      for await (const entry of await opendir(join(objects, group.name))) {
+      for (const entry of await list(disk, join(objects, group.name))) {
         if (signal.aborted || disk.failed) return;
         const file = parseFileName(entry.name);
         if (!file || file.serial >= disk.serials.start) continue;
@@ -36,8 +35,12 @@ export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
   }
 }
 
+function list(disk: Disk, path: string): Promise<DirectoryEntry[]> {
+  return disk.io.call((done) => disk.io.files.readdir(path, { withFileTypes: true }, done));
+}
+
 async function measureAgain(disk: Disk, { family, layer, serial }: IndexedObject, path: string): Promise<void> {
-  const stats = await disk.io.call<fs.Stats>((done) => fs.stat(path, done));
+  const stats = await disk.io.call<FileStats>((done) => disk.io.files.stat(path, done));
   const file = disk.descriptors.get(serial);
   // One that was opened meanwhile knows better to which layer it belongs.
   if (file) disk.flusher.measureFile(file);

@@ -1,15 +1,28 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { open as openEnvironment } from 'lmdb';
+import { BINARY, type BinaryEnvironment } from '../database/environment.js';
+import { type Files, NODE_FILES } from './files.js';
+import { NODE_TIME, type Time } from './time.js';
 
-/** What the store asks of the machine, to be replaced in tests. */
+/** Tables that an index may have. */
+const TABLES_MAX = 16;
+
+/** All that the store has from the machine it runs on, to be replaced in tests. */
 export interface System {
+  readonly files: Files;
+  readonly time: Time;
   /** The kernel's boot id: another one, and everything that was not synced is gone. */
   bootId(): string;
   /** Brings all of the directory's file system to disk (syncfs(2)). Rejects when it could not. */
   syncFilesystem(directory: string): Promise<void>;
+  /** Opens, or makes, the database in a directory. */
+  openEnvironment(directory: string): BinaryEnvironment;
 }
 
 export const SYSTEM: System = {
+  files: NODE_FILES,
+  time: NODE_TIME,
   bootId: () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
   syncFilesystem: (directory) =>
     new Promise((resolve, reject) => {
@@ -24,4 +37,5 @@ export const SYSTEM: System = {
         else reject(new Error(`sync -f ${directory}: ${output.trim() || `exit ${code}`}`));
       });
     }),
+  openEnvironment: (directory) => openEnvironment<Buffer, Buffer>({ path: directory, maxDbs: TABLES_MAX, ...BINARY }),
 };

@@ -1,9 +1,7 @@
-import type { Database } from 'lmdb';
+import type { BinaryTable } from '../database/environment.js';
 import { BLOCK_BYTES } from './constants.js';
 import { decodeLayerKey, decodeUsage, encodeBlocks, encodeLayerKey, encodeNumber, encodeUsage } from './entry.js';
 import { PairTable } from './pair-table.js';
-
-type Table = Database<Buffer, Buffer>;
 
 /** What a layer has on the disk: how many objects, and how many blocks all their files have. */
 interface LayerUsage {
@@ -28,8 +26,8 @@ interface Queued {
  * nobody waits for it. What a kill takes back is measured again when the file is synced.
  */
 export class Usage {
-  readonly #layers: Table;
-  readonly #files: Table;
+  readonly #layers: BinaryTable;
+  readonly #files: BinaryTable;
   readonly #sums = new PairTable<LayerUsage>();
   /** Sums that the commit that is being put together has to store. */
   readonly #changed = new Set<LayerUsage>();
@@ -40,7 +38,7 @@ export class Usage {
   #commit = 0;
 
   /** `layers` holds the sums, `files` the figures. */
-  constructor(layers: Table, files: Table) {
+  constructor(layers: BinaryTable, files: BinaryTable) {
     this.#layers = layers;
     this.#files = files;
     for (const { key, value } of layers.getRange()) {

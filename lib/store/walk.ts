@@ -1,13 +1,7 @@
 import { FIELD_MAX, SCAN_BATCH } from './constants.js';
 import type { Disk } from './disk.js';
 import type { IndexedObject } from './object-index.js';
-
-/** Lets other work run between two batches of a long scan. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
+import { pause } from './time.js';
 
 /**
  * Entries of a family from index `from` (inclusive) to `to` (exclusive), in the order of the image, a batch at a time.
@@ -23,7 +17,8 @@ export async function* walk(disk: Disk, family: number, from: number, to: number
     const last = batch[batch.length - 1]!;
     index = last.layer === FIELD_MAX ? last.index + 1 : last.index;
     layer = last.layer === FIELD_MAX ? 0 : last.layer + 1;
-    await turn();
+    // Lets other work run.
+    await pause(disk.system.time, 0);
   }
 }
 
@@ -36,6 +31,7 @@ export async function* walkReverse(disk: Disk, family: number, to: number): Asyn
     if (batch.length > 0) yield batch;
     if (batch.length < SCAN_BATCH) return;
     ({ index, layer } = batch[batch.length - 1]!);
-    await turn();
+    // Lets other work run.
+    await pause(disk.system.time, 0);
   }
 }
