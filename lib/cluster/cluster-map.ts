@@ -24,6 +24,19 @@ export interface MapDisk {
   /** The host that it belongs to. */
   readonly host: string;
   readonly standing: DiskStanding;
+  /**
+   * Its host is up and does not have it open. It comes back as a disk of a host that rebooted does, which only the map
+   * can tell: a host that adopts a later one, or a conductor that takes over, did not see it go.
+   */
+  readonly absent?: true;
+}
+
+/** A member that gives its copy up: it receives every write until it has adopted the map of `epoch`. */
+export interface Leaving {
+  /** The first map that has it out of `insync`. */
+  readonly epoch: number;
+  /** Of its host at that time: with another one its copy may not be put back. */
+  readonly incarnation: number;
 }
 
 export interface MapGroup {
@@ -35,6 +48,18 @@ export interface MapGroup {
   readonly since: number;
   /** The epoch in which the group restarted from a copy that may lack unflushed writes; 0 if never. */
   readonly lossy: number;
+  /**
+   * By disk, the epoch in which a member of `acting` that is to become in sync joined. A report that names another one
+   * is of an earlier stay, in which the member may have finished what it now has to do again.
+   */
+  readonly joined?: Readonly<Record<number, number>>;
+  /** By disk, members of `acting` that are out of `insync` on their way out: letting go takes two maps. */
+  readonly leaving?: Readonly<Record<number, Leaving>>;
+  /**
+   * Of a group with nobody in `acting`: the members of `insync` that rebooted, or whose disk was absent, since it
+   * stopped. The host's boot id cannot tell once the host is up with another one.
+   */
+  readonly rebooted?: readonly number[];
 }
 
 export interface ClusterMap {
@@ -48,10 +73,13 @@ export interface ClusterMap {
   readonly tables: Readonly<Record<number, readonly MapGroup[]>>;
 }
 
+/** Where every cluster begins: the first map that is stored is made from it. */
+export const EMPTY_MAP: ClusterMap = { format: CLUSTER_MAP_FORMAT, epoch: 0, hosts: {}, disks: {}, tables: {} };
+
 /** Whether the map has the host up with this incarnation: without, it answers nobody. */
 export function isUpWith(map: ClusterMap, host: string, incarnation: number): boolean {
   const found = map.hosts[host];
-  return found !== undefined && found.up && found.incarnation === incarnation;
+  return found?.up === true && found.incarnation === incarnation;
 }
 
 /** Whether the map has the host of a disk up. */
