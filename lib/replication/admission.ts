@@ -1,0 +1,148 @@
+import { type ClusterMap, groupIn, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
+import type { ChangeRequest, FenceRequest, MemberRequest, ReadRequest, RecoveryRequest, Refusal } from './messages.js';
+
+/** Who asked; the answer goes back by the session that the request came by. */
+export interface Asker {
+  readonly host: string;
+  readonly session: number;
+}
+
+/** What a host knows of an image's writer. */
+export interface KnownWriter {
+  readonly generation: number;
+  /** Null: nobody holds the role. */
+  readonly holder: { readonly host: string; readonly incarnation: number } | null;
+  /** The last holder gave the role back with all that it had written flushed and equal. */
+  readonly clean: boolean;
+}
+
+export interface AdmissionPort {
+  /** Reads the map from the store, which must have this epoch or a later one. */
+  fetchMap(epoch: number): void;
+  /** Reads `/writer/<vdi>` from the store. */
+  fetchWriter(vdi: number): void;
+  hasDisk(disk: number): boolean;
+  isActive(disk: number, family: number, index: number, layers: readonly { layer: number }[]): boolean;
+  /** Whether the host may answer reads and writes now: see the rule of liveness. */
+  mayAnswer(): boolean;
+}
+
+/** The rules by which a host answers a request, has it wait, or refuses it: what the map and the writers say. */
+export class Admission {
+  map: ClusterMap;
+  readonly #port: AdmissionPort;
+  /** What is known of writers since this incarnation is up. */
+  readonly #writers = new Map<number, KnownWriter>();
+
+  constructor(map: ClusterMap, port: AdmissionPort) {
+    this.map = map;
+    this.#port = port;
+  }
+
+  /** A new incarnation of the host is up: what was known of writers may be out of date. */
+  forgetWriters(): void {
+    this.#writers.clear();
+  }
+
+  /** What the store says of a writer. An older word than what is known changes nothing. */
+  writerKnown(vdi: number, writer: KnownWriter): void {
+    const known = this.#writers.get(vdi);
+    if (!known || known.generation <= writer.generation) this.#writers.set(vdi, writer);
+  }
+
+  /** Whether a request may be carried out now, or its answer given; if not, whether it ever may. */
+  admit(asker: Asker, request: MemberRequest): 'go' | 'wait' | Refusal {
+    switch (request.type) {
+      case 'change':
+      case 'read':
+        return this.#admitToGroup(asker, request);
+      case 'flush':
+        if (request.since > this.map.epoch) return this.#needMap(request.since);
+        if (this.#newestSince(request.copies, request.pgs) > request.since) return this.#refuseMap();
+        if (!this.#port.mayAnswer() || !this.#port.hasDisk(request.disk)) return 'wait';
+        return this.#admitWriter(asker, request);
+      case 'retire': {
+        if (request.epoch > this.map.epoch) return this.#needMap(request.epoch);
+        const pgs = request.objects.map(({ pg }) => pg);
+        if (this.#newestSince(request.copies, pgs) > request.epoch) return this.#refuseMap();
+        return this.#admitWriter(asker, request);
+      }
+      case 'fence':
+        return this.#admitFence(asker, request);
+      default: {
+        if (request.epoch > this.map.epoch) return this.#needMap(request.epoch);
+        const group = this.#group(request.copies, request.pg);
+        // The asker's stay belongs to a map that is no more.
+        if (group.since > request.epoch || !group.insync.includes(request.disk)) return this.#refuseMap();
+        return this.#port.hasDisk(request.disk) ? 'go' : 'wait';
+      }
+    }
+  }
+
+  #admitToGroup(asker: Asker, request: ChangeRequest | ReadRequest): 'go' | 'wait' | Refusal {
+    const { copies, pg, since, disk, vdi } = request;
+    // Every `since` is an epoch that was the newest once.
+    if (since > this.map.epoch) return this.#needMap(since);
+    const group = this.#group(copies, pg);
+    const members = request.type === 'read' ? group.insync : group.acting;
+    if (group.since !== since || !members.includes(disk)) return this.#refuseMap();
+    // A disk that failed leaves the map; until then nobody goes on without it.
+    if (!this.#port.mayAnswer() || !this.#port.hasDisk(disk)) return 'wait';
+    const verdict = this.#admitWriter(asker, request);
+    if (verdict !== 'go' || request.type !== 'read' || this.#isPresent(this.#writers.get(vdi)!)) return verdict;
+    const { family, layers } = request.chain;
+    return this.#port.isActive(disk, family, request.index, layers) ? { reason: 'unequal' } : 'go';
+  }
+
+  #admitWriter(asker: Asker, request: Exclude<MemberRequest, RecoveryRequest>): 'go' | 'wait' | Refusal {
+    const { vdi, generation } = request;
+    const known = this.#writers.get(vdi);
+    // A reader's word of a newer one does not tell who holds it.
+    if (known === undefined || (generation > known.generation && request.type === 'read')) {
+      this.#port.fetchWriter(vdi);
+      return 'wait';
+    }
+    if (generation < known.generation) return { reason: 'generation', generation: known.generation };
+    if (generation > known.generation) this.#noteHolder(asker, vdi, generation);
+    return 'go';
+  }
+
+  /** A fence is never refused for its epoch: whoever has the older map fetches the newer, and answers then. */
+  #admitFence(asker: Asker, { epoch, vdi, generation }: FenceRequest): 'go' | 'wait' | Refusal {
+    if (epoch > this.map.epoch) return this.#needMap(epoch);
+    const known = this.#writers.get(vdi)?.generation ?? 0;
+    if (generation < known) return { reason: 'generation', generation: known };
+    if (generation > known) this.#noteHolder(asker, vdi, generation);
+    return 'go';
+  }
+
+  /** Whoever writes or fences with a generation has stored that it holds it. */
+  #noteHolder({ host }: Asker, vdi: number, generation: number): void {
+    const incarnation = this.map.hosts[host]?.incarnation ?? 0;
+    this.#writers.set(vdi, { generation, holder: { host, incarnation }, clean: false });
+  }
+
+  /** Whether somebody keeps the copies of active objects equal, or nobody has to. */
+  #isPresent({ holder, clean }: KnownWriter): boolean {
+    return holder === null ? clean : isUpWith(this.map, holder.host, holder.incarnation);
+  }
+
+  #refuseMap(): Refusal {
+    return { reason: 'map', epoch: this.map.epoch };
+  }
+
+  #needMap(epoch: number): 'wait' {
+    this.#port.fetchMap(epoch);
+    return 'wait';
+  }
+
+  #group(copies: number, pg: number): MapGroup {
+    return groupIn(this.map, copies, pg);
+  }
+
+  #newestSince(copies: number, pgs: readonly number[]): number {
+    let newest = 0;
+    for (const pg of pgs) newest = Math.max(newest, this.#group(copies, pg).since);
+    return newest;
+  }
+}

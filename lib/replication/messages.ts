@@ -1,0 +1,160 @@
+import type { Chain } from './object-io.js';
+
+/**
+ * What hosts say to one another about objects. A request names the disk that is to carry it out; its answer carries the
+ * request's number. Sizes and offsets are bytes.
+ */
+
+/** What is done to one index; to the chain's first layer unless it names another. */
+export type Change =
+  | { readonly kind: 'write'; readonly offset: number; readonly data: Buffer }
+  | { readonly kind: 'discard'; readonly offset: number; readonly length: number }
+  /** See ObjectIO.allocate. */
+  | { readonly kind: 'allocate'; readonly end: number }
+  /** Removes what the first layer has from `length` bytes of the object on. */
+  | { readonly kind: 'cut'; readonly length: number }
+  /** Makes one layer's object what it is on the member that was chosen to be equal to. */
+  | ({ readonly kind: 'equal' } & Equalizing);
+
+export interface Equalizing {
+  readonly layer: number;
+  /** What the layer has there: an object of `end` bytes, a hole marker, or no entry. */
+  readonly shape: Shape;
+  /** Blocks of the object that may differ; with no entry or a hole, none. */
+  readonly blocks: readonly { readonly offset: number; readonly data: Buffer }[];
+}
+
+export type Shape = { readonly kind: 'object'; readonly end: number } | { readonly kind: 'hole' | 'nothing' };
+
+interface Request {
+  /** Unique to the host that asks, as long as its process lives. */
+  readonly request: number;
+  readonly disk: number;
+}
+
+interface GroupRequest extends Request {
+  /** The group: its table, and its number in that. */
+  readonly copies: number;
+  readonly pg: number;
+  /** Of the group, by the asker's map. */
+  readonly since: number;
+  readonly vdi: number;
+  /** Of the writer role that the asker holds, or of the image as it knows it. */
+  readonly generation: number;
+  readonly chain: Chain;
+  readonly index: number;
+}
+
+export interface ChangeRequest extends GroupRequest {
+  readonly type: 'change';
+  /** Grows with each change of the generation; one that is sent again keeps its own. */
+  readonly sequence: number;
+  /** Every change of this generation below it, and of every older one, was answered by all of `acting`. */
+  readonly done: number;
+  readonly change: Change;
+}
+
+export interface ReadRequest extends GroupRequest {
+  readonly type: 'read';
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Makes durable what the disk was sent of the image. */
+export interface FlushRequest extends Request {
+  readonly type: 'flush';
+  readonly copies: number;
+  /** The groups that it is for, and the highest `since` that one of them has. */
+  readonly pgs: readonly number[];
+  readonly since: number;
+  readonly vdi: number;
+  readonly generation: number;
+  readonly chain: Chain;
+}
+
+/** Tells that no copy of these objects can differ from the others any more. Not answered. */
+export interface RetireRequest extends Request {
+  readonly type: 'retire';
+  readonly copies: number;
+  readonly epoch: number;
+  readonly vdi: number;
+  readonly generation: number;
+  /** With the sequence of the last change that the retirement covers; -1: of an older generation. */
+  readonly objects: readonly RetiredObject[];
+}
+
+export interface RetiredObject {
+  readonly family: number;
+  readonly pg: number;
+  readonly index: number;
+  readonly layer: number;
+  readonly sequence: number;
+}
+
+/** Ends an older generation of a writer on a host, all its disks. */
+export interface FenceRequest {
+  readonly type: 'fence';
+  readonly request: number;
+  readonly epoch: number;
+  readonly vdi: number;
+  readonly generation: number;
+  readonly chain: Chain;
+  readonly copies: number;
+}
+
+/** Asks an in-sync disk for all that it has of a group. */
+export interface ListRequest extends Request {
+  readonly type: 'list';
+  readonly copies: number;
+  readonly pg: number;
+  readonly epoch: number;
+  /** The entry after which the answer goes on; null for the first. */
+  readonly after: { readonly family: number; readonly index: number } | null;
+}
+
+/** Asks an in-sync disk what all layers of one index are like. */
+export interface DescribeRequest extends Request {
+  readonly type: 'describe';
+  readonly copies: number;
+  readonly pg: number;
+  readonly epoch: number;
+  readonly family: number;
+  readonly index: number;
+}
+
+/** Asks for the bytes of a described object. */
+export interface FetchRequest extends Request {
+  readonly type: 'fetch';
+  readonly copies: number;
+  readonly pg: number;
+  readonly epoch: number;
+  readonly family: number;
+  readonly index: number;
+  readonly layer: number;
+  readonly serial: number;
+  readonly ranges: readonly { readonly offset: number; readonly length: number }[];
+}
+
+export type MemberRequest = ChangeRequest | ReadRequest | FlushRequest | RetireRequest | FenceRequest | RecoveryRequest;
+
+/** What a member asks that makes itself equal to another. */
+export type RecoveryRequest = ListRequest | DescribeRequest | FetchRequest;
+
+/** Why a member does not do what it was asked. */
+export type Refusal =
+  /** The group has changed, or the disk is no such member of it: there is a map of this epoch to fetch. */
+  | { readonly reason: 'map'; readonly epoch: number }
+  /** The image's writer has changed. */
+  | { readonly reason: 'generation'; readonly generation: number }
+  /** The object may differ between copies, and nobody is there to make it equal. */
+  | { readonly reason: 'unequal' }
+  | { readonly reason: 'no-space' }
+  /** What was described has changed: ask again. */
+  | { readonly reason: 'changed' };
+
+export interface Reply<Body = unknown> {
+  readonly type: 'reply';
+  readonly request: number;
+  readonly refusal?: Refusal;
+  readonly body?: Body;
+}

@@ -1,0 +1,443 @@
+import { type ClusterMap, groupIn, type MapGroup } from '../cluster/cluster-map.js';
+import { ActiveObjects, type WriterObject } from './active-objects.js';
+import type { Change, ChangeRequest, FlushRequest, Refusal, Reply, RetireRequest } from './messages.js';
+import type { Chain } from './object-io.js';
+
+/** Active objects of an image, at most; a change that would make one more waits. */
+export const ACTIVE_OBJECTS_MAX = 1024;
+/** From this many on the oldest are flushed and retired. */
+export const ACTIVE_OBJECTS_HIGH = (ACTIVE_OBJECTS_MAX * 3) / 4;
+/** Objects retired by one message. */
+const RETIRE_BATCH = 256;
+
+/** What the writer decides; a driver carries it out. Nothing here may call back before it returns. */
+export interface WriterPort {
+  /** A number for a request that this host's process has not used. */
+  nextRequest(): number;
+  /** Sends to the host that has the disk, itself included; what cannot be sent now is asked for by `linkOpened`. */
+  send(disk: number, request: ChangeRequest | FlushRequest | RetireRequest): void;
+  /** Reads the map from the store, which must have this epoch or a later one, and tells `mapAdopted`. */
+  fetchMap(epoch: number): void;
+  /** Somebody has a later generation: the role is lost, or has to be taken again. */
+  fenced(generation: number): void;
+}
+
+export interface WriterOptions {
+  vdi: number;
+  copies: number;
+  generation: number;
+  map: ClusterMap;
+  /** The placement group of an index. */
+  pgOf(index: number): number;
+  port: WriterPort;
+}
+
+/** A change on its way: done when every disk of its group's `acting` has answered under the present `since`. */
+interface Operation {
+  readonly sequence: number;
+  readonly chain: Chain;
+  readonly index: number;
+  readonly pg: number;
+  readonly change: Change;
+  readonly object: WriterObject;
+  /** Of the group, when it was last sent. */
+  since: number;
+  /** By disk, the request that has not been answered under that `since`. */
+  readonly asked: Map<number, ChangeRequest>;
+  readonly resolve: (body: ReadonlyMap<number, unknown>) => void;
+  /** By disk, what was answered. */
+  readonly answers: Map<number, unknown>;
+}
+
+interface FlushedGroup {
+  since: number;
+  /** Disks that have not answered under that `since`. */
+  readonly left: Set<number>;
+}
+
+interface Flush {
+  readonly number: number;
+  readonly chain: Chain;
+  readonly groups: Map<number, FlushedGroup>;
+  /** Sent and not answered, by number. */
+  readonly asked: Map<number, FlushRequest>;
+  readonly resolve: () => void;
+}
+
+/** A group of the image's table, as far as the image was written there. */
+interface WrittenGroup {
+  /** Changes that were sent and are not done. */
+  outstanding: number;
+  /** Flushes that had begun when a change was last sent or done. */
+  touched: number;
+  /** Whether all that was sent is known to be flushed under the present `since`. */
+  clean: boolean;
+  /** The newest flush that all of `acting` answered, and under which `since`. */
+  flushNumber: number;
+  flushSince: number;
+}
+
+interface Held {
+  readonly chain: Chain;
+  readonly index: number;
+  readonly change: Change;
+  readonly resolve: (body: ReadonlyMap<number, unknown>) => void;
+}
+
+/**
+ * The holder of an image's writer role: sends each change to all of `acting`, and again when that has changed; flushes;
+ * retires. Without I/O of its own.
+ *
+ * The caller has no two changes in flight that overlap.
+ */
+export class Writer {
+  readonly generation: number;
+  readonly #options: WriterOptions;
+  readonly #port: WriterPort;
+  #map: ClusterMap;
+  #sequence = 0;
+  /** Changes that are not done, in the order of their sequence. */
+  readonly #operations = new Map<number, Operation>();
+  readonly #requests = new Map<number, Operation | Flush>();
+  readonly #flushes = new Set<Flush>();
+  #flushesBegun = 0;
+  readonly #active = new ActiveObjects();
+  readonly #groups = new Map<number, WrittenGroup>();
+  /** Changes that wait for room among the active objects. */
+  readonly #held: Held[] = [];
+  #makingRoom = false;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.generation = options.generation;
+    this.#port = options.port;
+    this.#map = options.map;
+  }
+
+  /** Every change below it is done. */
+  get done(): number {
+    for (const sequence of this.#operations.keys()) return sequence;
+    return this.#sequence;
+  }
+
+  /** Whether nothing is on its way or may differ between copies. */
+  get isClean(): boolean {
+    return this.#operations.size === 0 && this.#held.length === 0 && this.#active.size === 0;
+  }
+
+  get inFlight(): number {
+    return this.#operations.size;
+  }
+
+  /** Whether acknowledged changes to a group are not known to be on disk. */
+  hasUnflushed(pg: number): boolean {
+    return this.#groups.get(pg)?.clean === false;
+  }
+
+  /** Takes over an object that an older generation may have left different; made equal by the caller. */
+  inherit(family: number, layer: number, index: number): void {
+    if (this.#active.get(layer, index)) return;
+    const pg = this.#options.pgOf(index);
+    this.#activate(family, layer, index, pg);
+    const written = this.#written(pg);
+    written.clean = false;
+    written.touched = this.#flushesBegun;
+  }
+
+  /** Resolves when the change is done, with what each disk answered. */
+  change(chain: Chain, index: number, change: Change): Promise<ReadonlyMap<number, unknown>> {
+    return new Promise((resolve) => {
+      const held = { chain, index, change, resolve };
+      if (this.#mustWait(held)) this.#held.push(held);
+      else this.#begin(held);
+      this.#makeRoom();
+    });
+  }
+
+  /** Resolves when everything that was done before the call is on disk at all of `acting`. */
+  flush(chain: Chain): Promise<void> {
+    return new Promise((resolve) => {
+      const groups = new Map<number, FlushedGroup>();
+      for (const [pg, { clean }] of this.#groups) if (!clean) groups.set(pg, { since: -1, left: new Set() });
+      const flush: Flush = { number: ++this.#flushesBegun, chain, groups, asked: new Map(), resolve };
+      this.#flushes.add(flush);
+      this.#sendFlush(flush);
+      this.#settleFlush(flush);
+    });
+  }
+
+  /** Retires what a flush has covered, all of it. */
+  retire(): void {
+    const covered: WriterObject[] = [];
+    for (const object of this.#active) if (this.#isRetirable(object)) covered.push(object);
+    for (let start = 0; start < covered.length; start += RETIRE_BATCH) {
+      this.#retireBatch(covered.slice(start, start + RETIRE_BATCH));
+    }
+    this.#admitHeld();
+  }
+
+  mapAdopted(map: ClusterMap): void {
+    const before = this.#map;
+    this.#map = map;
+    for (const [pg, written] of this.#groups) {
+      // A new member has what is not flushed from the others, and unflushed as well.
+      if (this.#groupIn(before, pg).since !== this.#group(pg).since) written.clean = false;
+    }
+    for (const operation of this.#operations.values()) {
+      if (operation.since !== this.#group(operation.pg).since) this.#sendOperation(operation);
+    }
+    for (const flush of [...this.#flushes]) {
+      this.#sendFlush(flush);
+      this.#settleFlush(flush);
+    }
+  }
+
+  /** The host has a new session: whatever it has not answered goes again. */
+  linkOpened(host: string): void {
+    for (const [number, asker] of this.#requests) {
+      const request = 'asked' in asker && 'sequence' in asker ? findRequest(asker, number) : asker.asked.get(number);
+      if (request && this.#map.disks[request.disk]?.host === host) this.#port.send(request.disk, request);
+    }
+  }
+
+  replied({ request, refusal, body }: Reply): void {
+    const asker = this.#requests.get(request);
+    if (!asker) return;
+    if (refusal) {
+      this.#refused(refusal);
+      return;
+    }
+    this.#requests.delete(request);
+    if ('sequence' in asker) this.#changeAnswered(asker, request, body);
+    else this.#flushAnswered(asker, request);
+  }
+
+  /** What was not done is the caller's to do again, under a new generation: in the order in which it came. */
+  stop(): Held[] {
+    const left: Held[] = [...this.#operations.values()].map(({ chain, index, change, resolve }) => ({
+      chain,
+      index,
+      change,
+      resolve,
+    }));
+    left.push(...this.#held);
+    this.#operations.clear();
+    this.#requests.clear();
+    this.#held.length = 0;
+    return left;
+  }
+
+  /** Flushes that had not ended when the writer was stopped. */
+  stopFlushes(): { chain: Chain; resolve: () => void }[] {
+    const left = [...this.#flushes].map(({ chain, resolve }) => ({ chain, resolve }));
+    this.#flushes.clear();
+    return left;
+  }
+
+  #mustWait({ chain, index }: Held): boolean {
+    if (this.#held.length > 0) return true;
+    return this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(chain.layers[0]!.layer, index);
+  }
+
+  #begin({ chain, index, change, resolve }: Held): void {
+    const sequence = this.#sequence++;
+    const pg = this.#options.pgOf(index);
+    const layer = change.kind === 'equal' ? change.layer : chain.layers[0]!.layer;
+    const object = this.#activate(chain.family, layer, index, pg);
+    object.sequence = sequence;
+    object.outstanding++;
+    object.touched = this.#flushesBegun;
+    const written = this.#written(pg);
+    written.outstanding++;
+    written.touched = this.#flushesBegun;
+    written.clean = false;
+    const asked = new Map<number, ChangeRequest>();
+    const answers = new Map<number, unknown>();
+    const operation = { sequence, chain, index, pg, change, object, since: -1, asked, resolve, answers };
+    this.#operations.set(sequence, operation);
+    this.#sendOperation(operation);
+  }
+
+  #activate(family: number, layer: number, index: number, pg: number): WriterObject {
+    const known = this.#active.get(layer, index);
+    if (known) return known;
+    const object = { family, layer, index, pg, sequence: -1, outstanding: 0, touched: this.#flushesBegun };
+    this.#active.add(object);
+    return object;
+  }
+
+  #sendOperation(operation: Operation): void {
+    const { chain, index, pg, change, sequence } = operation;
+    const { vdi, copies } = this.#options;
+    const group = this.#group(pg);
+    for (const { request } of operation.asked.values()) this.#requests.delete(request);
+    operation.asked.clear();
+    operation.answers.clear();
+    operation.since = group.since;
+    const { generation, done } = this;
+    for (const disk of group.acting) {
+      const request: ChangeRequest = {
+        type: 'change',
+        request: this.#port.nextRequest(),
+        ...{ disk, copies, pg, since: group.since, vdi, generation, chain, index, sequence, done, change },
+      };
+      operation.asked.set(disk, request);
+      this.#requests.set(request.request, operation);
+    }
+    for (const [disk, request] of operation.asked) this.#port.send(disk, request);
+  }
+
+  #changeAnswered(operation: Operation, request: number, body: unknown): void {
+    for (const [disk, asked] of operation.asked) {
+      if (asked.request !== request) continue;
+      operation.asked.delete(disk);
+      operation.answers.set(disk, body);
+    }
+    // Nothing was asked of a group without a member: it goes on when there is one again.
+    if (operation.asked.size > 0) return;
+    this.#operations.delete(operation.sequence);
+    for (const touched of [operation.object, this.#written(operation.pg)]) {
+      touched.outstanding--;
+      touched.touched = this.#flushesBegun;
+    }
+    operation.resolve(operation.answers);
+  }
+
+  /** Asks every disk that has not answered for its groups under their present `since`, each with one request. */
+  #sendFlush(flush: Flush): void {
+    const byDisk = new Map<number, number[]>();
+    for (const [pg, flushed] of flush.groups) {
+      const group = this.#group(pg);
+      if (flushed.since === group.since) continue;
+      flushed.since = group.since;
+      flushed.left.clear();
+      for (const disk of group.acting) {
+        flushed.left.add(disk);
+        const pgs = byDisk.get(disk);
+        if (pgs) pgs.push(pg);
+        else byDisk.set(disk, [pg]);
+      }
+    }
+    const { vdi, copies } = this.#options;
+    const { generation } = this;
+    for (const [disk, pgs] of byDisk) {
+      const since = Math.max(...pgs.map((pg) => this.#group(pg).since));
+      const request: FlushRequest = {
+        type: 'flush',
+        request: this.#port.nextRequest(),
+        ...{ disk, copies, pgs, since, vdi, generation, chain: flush.chain },
+      };
+      flush.asked.set(request.request, request);
+      this.#requests.set(request.request, flush);
+      this.#port.send(disk, request);
+    }
+  }
+
+  #flushAnswered(flush: Flush, number: number): void {
+    const request = flush.asked.get(number)!;
+    flush.asked.delete(number);
+    for (const pg of request.pgs) {
+      const flushed = flush.groups.get(pg)!;
+      // It was asked before the group changed, and says nothing of what it is now.
+      if (flushed.since <= request.since) flushed.left.delete(request.disk);
+    }
+    this.#settleFlush(flush);
+  }
+
+  #settleFlush(flush: Flush): void {
+    if (!this.#flushes.has(flush)) return;
+    for (const [pg, { left }] of flush.groups) if (left.size > 0 || this.#group(pg).acting.length === 0) return;
+    this.#flushes.delete(flush);
+    for (const number of flush.asked.keys()) this.#requests.delete(number);
+    for (const [pg, { since }] of flush.groups) {
+      const written = this.#written(pg);
+      written.flushNumber = Math.max(written.flushNumber, flush.number);
+      written.flushSince = since;
+      if (isCovered(written, flush.number)) written.clean = true;
+    }
+    flush.resolve();
+  }
+
+  #isRetirable(object: WriterObject): boolean {
+    const { flushNumber, flushSince } = this.#written(object.pg);
+    return isCovered(object, flushNumber) && flushSince === this.#group(object.pg).since;
+  }
+
+  #retireBatch(covered: readonly WriterObject[]): void {
+    const byDisk = new Map<number, WriterObject[]>();
+    for (const object of covered) {
+      this.#active.remove(object);
+      for (const disk of this.#group(object.pg).acting) {
+        const objects = byDisk.get(disk);
+        if (objects) objects.push(object);
+        else byDisk.set(disk, [object]);
+      }
+    }
+    const { vdi, copies } = this.#options;
+    const { generation } = this;
+    for (const [disk, objects] of byDisk) {
+      this.#port.send(disk, {
+        type: 'retire',
+        request: this.#port.nextRequest(),
+        ...{ disk, copies, epoch: this.#map.epoch, vdi, generation },
+        objects: objects.map(({ family, pg, index, layer, sequence }) => ({ family, pg, index, layer, sequence })),
+      });
+    }
+  }
+
+  #makeRoom(): void {
+    if (this.#makingRoom || this.#active.size < ACTIVE_OBJECTS_HIGH) return;
+    const [oldest] = this.#operations.values();
+    const chain = oldest?.chain ?? this.#held[0]?.chain;
+    if (!chain) return;
+    this.#makingRoom = true;
+    void this.flush(chain).then(() => {
+      this.#makingRoom = false;
+      this.retire();
+      // Whatever is still in flight keeps its object active, and ends.
+      if (this.#held.length > 0) this.#makeRoom();
+    });
+  }
+
+  #admitHeld(): void {
+    while (this.#held.length > 0) {
+      const [next] = this.#held;
+      const { layer } = next!.chain.layers[0]!;
+      if (this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(layer, next!.index)) return;
+      this.#held.shift();
+      this.#begin(next!);
+    }
+  }
+
+  #refused(refusal: Refusal): void {
+    if (refusal.reason === 'map') this.#port.fetchMap(refusal.epoch);
+    else if (refusal.reason === 'generation') this.#port.fenced(refusal.generation);
+  }
+
+  #written(pg: number): WrittenGroup {
+    let written = this.#groups.get(pg);
+    if (!written) {
+      written = { outstanding: 0, touched: -1, clean: true, flushNumber: 0, flushSince: -1 };
+      this.#groups.set(pg, written);
+    }
+    return written;
+  }
+
+  #group(pg: number): MapGroup {
+    return this.#groupIn(this.#map, pg);
+  }
+
+  #groupIn(map: ClusterMap, pg: number): MapGroup {
+    return groupIn(map, this.#options.copies, pg);
+  }
+}
+
+/** Whether no change was sent, or unanswered, since the flush of that number began. */
+function isCovered({ outstanding, touched }: { outstanding: number; touched: number }, flushNumber: number): boolean {
+  return outstanding === 0 && touched < flushNumber;
+}
+
+function findRequest(operation: Operation, number: number): ChangeRequest | undefined {
+  for (const request of operation.asked.values()) if (request.request === number) return request;
+  return undefined;
+}
