@@ -1,9 +1,11 @@
 import { ACTIVE_OBJECTS_HIGH, ACTIVE_OBJECTS_MAX, RETIRE_BATCH, RETIRE_IDLE_MS } from './constants.js';
+import { NOTHING } from './entry.js';
 import type { FileIo } from './file-io.js';
 import type { Flusher } from './flusher.js';
 import type { ActiveObject, LayerState } from './layer-state.js';
 import type { ObjectIndex } from './object-index.js';
 import { pause, type Time } from './time.js';
+import { isLater, type WriteOrder } from './write-order.js';
 
 /** Pause before another try where every active object has a write under way. */
 const RETIRE_RETRY_MS = 5;
@@ -17,37 +19,55 @@ export class ActivityLog {
   readonly #index: ObjectIndex;
   readonly #flusher: Flusher;
   readonly #time: Time;
+  readonly #replicated: boolean;
 
-  constructor(io: FileIo, index: ObjectIndex, flusher: Flusher, time: Time) {
+  /** With `replicated`, another decides what is retired: see retirement.ts. */
+  constructor(io: FileIo, index: ObjectIndex, flusher: Flusher, time: Time, replicated = false) {
     this.#io = io;
     this.#index = index;
     this.#flusher = flusher;
     this.#time = time;
+    this.#replicated = replicated;
   }
 
   /** The records of an earlier process, into memory. */
   load(layerOf: (family: number, layer: number) => LayerState): void {
-    for (const { family, index, layer } of this.#index.activeObjects()) {
-      layerOf(family, layer).active.set(index, { index, outstanding: 0, touched: -1, writtenAt: 0, retired: false });
+    for (const { family, index, layer, ...record } of this.#index.activeObjects()) {
+      const found = this.#index.find(family, index, layer) !== NOTHING;
+      const active = newActive(index, record, record.modified, 0);
+      active.raised = found && record.modified > this.#index.foundModified;
+      active.touched = -1;
+      layerOf(family, layer).active.set(index, active);
     }
   }
 
-  /** The object's record if it has one, held: it is not retired before `drop`. */
-  hold(layer: LayerState, index: number): ActiveObject | null {
+  /** The object's record if it has one, held for a write: it is not retired before `drop`. */
+  hold(layer: LayerState, index: number, order: WriteOrder): ActiveObject | null {
     const active = layer.active.get(index);
     if (!active) return null;
     active.outstanding++;
+    noteOrder(active, order);
     return active;
   }
 
   /** Within a commit, after `room`: records that the object is active, and holds the record. */
-  record(layer: LayerState, index: number, modified: number): ActiveObject {
-    const held = this.hold(layer, index);
+  record(layer: LayerState, index: number, modified: number, order: WriteOrder): ActiveObject {
+    const held = this.hold(layer, index, order);
     if (held) return held;
-    this.#index.putActive(layer.family, index, layer.layer, modified);
-    const active: ActiveObject = { index, outstanding: 1, touched: layer.flushesBegun, writtenAt: 0, retired: false };
+    const active = newActive(index, order, modified, layer.flushesBegun);
+    active.outstanding = 1;
+    this.#index.putActive(layer.family, index, layer.layer, active);
     layer.active.set(index, active);
     return active;
+  }
+
+  /** Within a commit: the object is active no more. */
+  retireWithin(layer: LayerState, active: ActiveObject): void {
+    const { index } = active;
+    active.retired = true;
+    layer.active.delete(index);
+    this.#index.removeActive(layer.family, index, layer.layer);
+    if (active.raised) this.#index.putRaised(layer.family, index, layer.layer, active.modified);
   }
 
   /** The write that held the record has ended. */
@@ -64,7 +84,7 @@ export class ActivityLog {
 
   /** Resolves when the layer may have one more active object. Older ones are retired, after a flush where needed. */
   async room(layer: LayerState): Promise<void> {
-    if (layer.active.size < ACTIVE_OBJECTS_HIGH) return;
+    if (layer.active.size < ACTIVE_OBJECTS_HIGH || this.#replicated) return;
     layer.retiring ??= this.#makeRoom(layer).finally(() => {
       layer.retiring = null;
     });
@@ -85,6 +105,7 @@ export class ActivityLog {
 
   /** Retires what was not written for a while. To be called now and then. */
   async retireIdle(layers: Iterable<LayerState>): Promise<void> {
+    if (this.#replicated) return;
     const before = this.#time.elapsedMs() - RETIRE_IDLE_MS;
     for (const layer of layers) {
       if (layer.active.size > 0) await this.#retire(layer, (object) => object.writtenAt <= before);
@@ -93,6 +114,7 @@ export class ActivityLog {
 
   /** Retires all that can be, for a disk that is closed in order. */
   async retireAll(layers: Iterable<LayerState>): Promise<void> {
+    if (this.#replicated) return;
     for (const layer of layers) {
       while ((await this.#retire(layer, () => true)) > 0);
     }
@@ -108,12 +130,37 @@ export class ActivityLog {
     }
     if (retired.length === 0) return 0;
     await this.#index.commit(() => {
-      for (const object of retired) {
-        object.retired = true;
-        layer.active.delete(object.index);
-        this.#index.removeActive(layer.family, object.index, layer.layer);
-      }
+      for (const object of retired) this.retireWithin(layer, object);
     });
     return retired.length;
   }
+}
+
+/** An active object of which nothing is under way. */
+function newActive(
+  index: number,
+  { vdi, generation, sequence }: WriteOrder,
+  modified: number,
+  touched: number,
+): ActiveObject {
+  return {
+    index,
+    vdi,
+    generation,
+    sequence,
+    modified,
+    raised: false,
+    outstanding: 0,
+    touched,
+    writtenAt: 0,
+    retired: false,
+  };
+}
+
+/** A write is sent to the object. Copied, for the caller's object may hold more than is to be kept. */
+export function noteOrder(active: ActiveObject, order: WriteOrder): void {
+  if (order.vdi === 0 || (order.vdi === active.vdi && !isLater(order, active))) return;
+  active.vdi = order.vdi;
+  active.generation = order.generation;
+  active.sequence = order.sequence;
 }

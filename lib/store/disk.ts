@@ -9,6 +9,7 @@ import { HOLE, OBJECT } from './entry.js';
 import { FileIo } from './file-io.js';
 import { type DirectoryEntry, type Files, promised, syncDirectory } from './files.js';
 import { Flusher } from './flusher.js';
+import { GroupRecords } from './group-records.js';
 import { Health } from './health.js';
 import { type DiskIdentity, type DiskRecord, writeRecord } from './identity.js';
 import { LayerState } from './layer-state.js';
@@ -22,6 +23,7 @@ import { messageOf, StoreError } from './store-error.js';
 import { sweep } from './sweep.js';
 import { SYSTEM, type System } from './system.js';
 import { pause } from './time.js';
+import { ToDo } from './to-do.js';
 import { Trash } from './trash.js';
 
 /** How long the index of a failed disk is waited for. */
@@ -37,6 +39,11 @@ export interface DiskOptions {
    * could differ from this one after it.
    */
   durableActivity?: boolean;
+  /**
+   * Other disks have copies: whose they are decides what is retired (retirement.ts), and accepted writes are noted in the
+   * ring. Activity is durable unless told otherwise.
+   */
+  replicated?: boolean;
   system?: System;
 }
 
@@ -70,12 +77,15 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly directory: string;
   readonly record: DiskRecord;
   readonly durableActivity: boolean;
+  readonly replicated: boolean;
   readonly system: System;
   readonly io: FileIo;
   readonly index: ObjectIndex;
   readonly descriptors: Descriptors;
   readonly flusher: Flusher;
   readonly activity: ActivityLog;
+  readonly groups: GroupRecords;
+  readonly toDo: ToDo;
   readonly serials: Serials;
   readonly space: Space;
   readonly trash: Trash;
@@ -98,7 +108,8 @@ export class Disk extends EventEmitter<DiskEvents> {
     super();
     this.directory = directory;
     this.record = record;
-    this.durableActivity = options.durableActivity ?? false;
+    this.replicated = options.replicated ?? false;
+    this.durableActivity = options.durableActivity ?? this.replicated;
     this.#lock = lock;
     this.system = options.system ?? SYSTEM;
     const { files, time } = this.system;
@@ -109,7 +120,9 @@ export class Disk extends EventEmitter<DiskEvents> {
       this.io.close(file.fd).catch(() => {});
     });
     this.flusher = new Flusher(this.io, this.index, this.descriptors, (pg) => this.files.groupDirectory(pg));
-    this.activity = new ActivityLog(this.io, this.index, this.flusher, time);
+    this.activity = new ActivityLog(this.io, this.index, this.flusher, time, this.replicated);
+    this.groups = new GroupRecords(this.index);
+    this.toDo = new ToDo(this.index, this.groups);
     this.serials = new Serials(this.index);
     this.space = new Space(directory, this.io, (total) => this.emit('resized', total));
     this.trash = new Trash(this.io, this.index);

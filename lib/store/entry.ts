@@ -1,4 +1,5 @@
 import { FIELD_MAX } from './constants.js';
+import { NO_ORDER, type WriteOrder } from './write-order.js';
 
 /*
  * What the index stores.
@@ -8,6 +9,8 @@ import { FIELD_MAX } from './constants.js';
  * Value: kind (8 bits), serial of the file (48 bits, 0 for a hole), modified (48 bits), and only for an object whose
  *        file was filled up with zeros, end (32 bits).
  *
+ * Active, by the same key: modified (48 bits), image (32 bits), generation and sequence of its write (48 bits each).
+ *
  * Beside it, by serial (48 bits), each file's allocated blocks (16 bits), and by family and layer (32 bits each) the
  * number of their objects (48 bits) and of their blocks (48 bits).
  */
@@ -15,6 +18,7 @@ import { FIELD_MAX } from './constants.js';
 export const KEY_BYTES = 12;
 const ENTRY_BYTES = 13;
 const ENTRY_END_BYTES = 17;
+const ACTIVE_BYTES = 22;
 export const SERIAL_MAX = 2 ** 48 - 1;
 
 /** The index has nothing. */
@@ -103,6 +107,33 @@ export function encodeNumber(value: number): Buffer {
 export function decodeNumber(bytes: Buffer): number {
   if (bytes.length !== 6) throw new Error(`number of ${bytes.length} bytes`);
   return bytes.readUIntBE(0, 6);
+}
+
+/** What is stored of an active object. */
+export interface ActiveRecord extends WriteOrder {
+  readonly modified: number;
+}
+
+export function encodeActive({ modified, vdi, generation, sequence }: ActiveRecord): Buffer {
+  const bytes = Buffer.allocUnsafe(ACTIVE_BYTES);
+  bytes.writeUIntBE(modified, 0, 6);
+  bytes.writeUInt32BE(vdi, 6);
+  bytes.writeUIntBE(generation, 10, 6);
+  bytes.writeUIntBE(sequence, 16, 6);
+  return bytes;
+}
+
+/** Throws where the bytes are no such record. */
+export function decodeActive(bytes: Buffer): ActiveRecord {
+  // As stored where no writer is told.
+  if (bytes.length === 6) return { ...NO_ORDER, modified: decodeNumber(bytes) };
+  if (bytes.length !== ACTIVE_BYTES) throw new Error(`activity record of ${bytes.length} bytes`);
+  return {
+    modified: bytes.readUIntBE(0, 6),
+    vdi: bytes.readUInt32BE(6),
+    generation: bytes.readUIntBE(10, 6),
+    sequence: bytes.readUIntBE(16, 6),
+  };
 }
 
 /** Blocks that a file has: at most 65535. */

@@ -1,3 +1,6 @@
+import type { BinaryTable } from '../database/environment.js';
+import type { ObjectIndex } from './object-index.js';
+
 /*
  * What a disk keeps of each placement group that it has or had a copy of. A group is named by the redundancy of its
  * families and its number: each redundancy has its own table of groups.
@@ -24,18 +27,118 @@ export interface GroupRecord extends GroupName {
   readonly stay: Stay | null;
 }
 
-/** The records of all groups of a disk, read when it is opened and kept in memory. Lookups cost one map access. */
-export interface GroupRecordsApi {
+/** More than any table has groups. */
+const PG_BOUND = 2 ** 20;
+const COPIES_BOUND = 2 ** 8;
+const KEY_BYTES = 5;
+const NUMBERS_BYTES = 18;
+
+const EMPTY = { insyncEpoch: null, stay: null, toDo: 0 };
+
+/** As stored: the record, and how many items its to-do list has. */
+export interface StoredRecord extends GroupRecord {
+  readonly toDo: number;
+}
+
+/** One number for a group. */
+export function groupNumber({ copies, pg }: GroupName): number {
+  return copies * PG_BOUND + pg;
+}
+
+/** Key of a group in tables that are ordered by it. */
+export function encodeGroup({ copies, pg }: GroupName): Buffer {
+  if (copies >= COPIES_BOUND || pg >= PG_BOUND) throw new Error(`no group: ${copies}/${pg}`);
+  const key = Buffer.allocUnsafe(KEY_BYTES);
+  key[0] = copies;
+  key.writeUInt32BE(pg, 1);
+  return key;
+}
+
+/**
+ * The records of all groups of a disk, read when it is opened and kept in memory. A lookup costs one map access.
+ *
+ * Value: insyncEpoch (48 bits), epoch of the stay (48 bits), items of its to-do list (48 bits), boot id of the stay. An
+ * epoch of 0 stands for none.
+ */
+export class GroupRecords {
+  readonly #index: ObjectIndex;
+  readonly #table: BinaryTable;
+  readonly #records = new Map<number, StoredRecord>();
+
+  constructor(index: ObjectIndex) {
+    this.#index = index;
+    this.#table = index.table('groups');
+    for (const { key, value } of this.#table.getRange()) {
+      const record = decodeRecord(key, value);
+      this.#records.set(groupNumber(record), record);
+    }
+  }
+
   /** Null where the disk has no record of the group. */
-  get(group: GroupName): GroupRecord | null;
+  get(group: GroupName): StoredRecord | null {
+    return this.#records.get(groupNumber(group)) ?? null;
+  }
+
   /** All records, ordered by copies and number. */
-  all(): GroupRecord[];
+  all(): StoredRecord[] {
+    return [...this.#records.values()].sort((a, b) => groupNumber(a) - groupNumber(b));
+  }
+
   /**
    * Stores that this disk was in `insync` in `epoch`, for all the groups in one commit. Survives the process when it
    * resolves; a power cut may take it back, which is safe: an older epoch makes a longer list. A lower epoch than the
    * one that is stored changes nothing.
    */
-  setInsync(groups: Iterable<GroupName>, epoch: number): Promise<void>;
+  async setInsync(groups: Iterable<GroupName>, epoch: number): Promise<void> {
+    const raised = [...groups].filter((group) => (this.get(group)?.insyncEpoch ?? 0) < epoch);
+    if (raised.length === 0) return;
+    await this.#index.commit(() => {
+      for (const group of raised) this.changeWithin(group, { insyncEpoch: epoch });
+    });
+  }
+
   /** Erases the record of having been in sync. Durable when it resolves. */
-  eraseInsync(group: GroupName): Promise<void>;
+  async eraseInsync(group: GroupName): Promise<void> {
+    if (this.get(group)?.insyncEpoch) await this.#index.commit(() => this.changeWithin(group, { insyncEpoch: null }));
+    // Also where an earlier call has erased it and its caller did not wait.
+    await this.#index.durable();
+  }
+
+  /** Within a commit of the disk's index. A record that says nothing any more is removed. */
+  changeWithin({ copies, pg }: GroupName, change: Partial<Omit<StoredRecord, keyof GroupName>>): void {
+    const number = groupNumber({ copies, pg });
+    const record: StoredRecord = { ...(this.#records.get(number) ?? EMPTY), ...change, copies, pg };
+    const key = encodeGroup(record);
+    if (record.insyncEpoch === null && record.stay === null) {
+      this.#records.delete(number);
+      void this.#table.remove(key);
+    } else {
+      this.#records.set(number, record);
+      void this.#table.put(key, encodeRecord(record));
+    }
+  }
+}
+
+function encodeRecord({ insyncEpoch, stay, toDo }: StoredRecord): Buffer {
+  if (insyncEpoch === 0 || stay?.epoch === 0) throw new Error('epoch 0 is none');
+  const numbers = Buffer.allocUnsafe(NUMBERS_BYTES);
+  numbers.writeUIntBE(insyncEpoch ?? 0, 0, 6);
+  numbers.writeUIntBE(stay?.epoch ?? 0, 6, 6);
+  numbers.writeUIntBE(toDo, 12, 6);
+  return Buffer.concat([numbers, Buffer.from(stay?.bootId ?? '')]);
+}
+
+/** Throws where the bytes are no record. */
+function decodeRecord(key: Buffer, value: Buffer): StoredRecord {
+  if (key.length !== KEY_BYTES || value.length < NUMBERS_BYTES) {
+    throw new Error(`group record of an unknown form: ${key.toString('hex')} ${value.toString('hex')}`);
+  }
+  const epoch = value.readUIntBE(6, 6);
+  return {
+    copies: key[0]!,
+    pg: key.readUInt32BE(1),
+    insyncEpoch: value.readUIntBE(0, 6) || null,
+    stay: epoch === 0 ? null : { epoch, bootId: value.toString('utf8', NUMBERS_BYTES) },
+    toDo: value.readUIntBE(12, 6),
+  };
 }

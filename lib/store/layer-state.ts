@@ -3,6 +3,14 @@ import type { OpenFile } from './open-file.js';
 /** An object whose first write since its last retirement was recorded. */
 export interface ActiveObject {
   readonly index: number;
+  /** The last write that was sent to it; of one that an earlier process recorded, the first. See WriteOrder. */
+  vdi: number;
+  generation: number;
+  sequence: number;
+  /** Epoch of the last write, or the group's later `since`. */
+  modified: number;
+  /** The entry's epoch may be lower. */
+  raised: boolean;
   /** Writes sent and not answered. */
   outstanding: number;
   /** Flushes of the layer that had begun when a write to it was last sent or answered; -1: by an earlier process. */

@@ -6,6 +6,7 @@ import type { ActiveObject } from './layer-state.js';
 import { measure } from './measure.js';
 import type { OpenFile } from './open-file.js';
 import { StoreError } from './store-error.js';
+import type { WriteOrder } from './write-order.js';
 
 /** An index of an image, and the placement group that it is in. */
 export interface Place {
@@ -25,6 +26,7 @@ export async function createObject(
   write: { offset: number; source: Buffer } | null,
   fill: { end: number } | null,
   epoch: number,
+  order: WriteOrder,
 ): Promise<void> {
   const { low, release } = await reserve(disk);
   try {
@@ -46,7 +48,7 @@ export async function createObject(
           measure(disk.io.files, file.fd) ?? 0,
           Math.ceil((write?.source.length ?? 0) / BLOCK_BYTES),
         );
-        await commitObject(disk, file, { end, blocks }, below !== null, epoch);
+        await commitObject(disk, file, { end, blocks }, below !== null, epoch, order);
         disk.files.release(file);
       } catch (error) {
         abandon(disk, file);
@@ -111,6 +113,7 @@ async function commitObject(
   { end, blocks }: { end: number; blocks: number },
   copied: boolean,
   epoch: number,
+  order: WriteOrder,
 ): Promise<void> {
   const { index } = file;
   const { family, layer } = file.layer;
@@ -118,7 +121,7 @@ async function commitObject(
   file.unsynced = copied;
   await disk.index.commit(() => {
     disk.index.put(family, index, layer, { kind: OBJECT, serial: file.serial, modified: epoch, end }, blocks);
-    active = disk.activity.record(file.layer, index, epoch);
+    active = disk.activity.record(file.layer, index, epoch, order);
     // A copy that a power cut tears must not hide what it was made from.
     if (copied) disk.index.markUnsynced(family, index, layer, file.serial);
   });

@@ -4,6 +4,7 @@ import { isWhole } from './file-content.js';
 import { acquireBelow, createObject, type Place } from './object-create.js';
 import { acquireTop, activate } from './object-write.js';
 import type { OpenFile } from './open-file.js';
+import { NO_ORDER, type WriteOrder } from './write-order.js';
 import { ZEROS } from './zeros.js';
 
 /**
@@ -17,6 +18,7 @@ export async function discardObject(
   offset: number,
   length: number,
   epoch: number,
+  order: WriteOrder = NO_ORDER,
 ): Promise<void> {
   if (disk.io.failure) throw disk.io.failure;
   if (length === 0) return;
@@ -25,7 +27,7 @@ export async function discardObject(
   const kind = disk.index.find(family, index, top);
   if (kind === HOLE) return;
   if (kind === OBJECT) {
-    await discardOwn(disk, place, layers, offset, length, epoch);
+    await discardOwn(disk, place, layers, offset, length, epoch, order);
     return;
   }
   const below = await acquireBelow(disk, place, layers);
@@ -33,11 +35,11 @@ export async function discardObject(
   disk.files.release(below.file);
   if (offset >= below.length) return;
   if (offset === 0 && length >= below.length) {
-    await replaceByHole(disk, place, top, epoch);
+    await replaceByHole(disk, place, top, epoch, order);
     return;
   }
-  await createObject(disk, place, layers, null, null, epoch);
-  await discardOwn(disk, place, layers, offset, length, epoch);
+  await createObject(disk, place, layers, null, null, epoch, order);
+  await discardOwn(disk, place, layers, offset, length, epoch, order);
 }
 
 async function discardOwn(
@@ -47,6 +49,7 @@ async function discardOwn(
   offset: number,
   length: number,
   epoch: number,
+  order: WriteOrder,
 ): Promise<void> {
   const file = await acquireTop(disk, place, layers);
   if (!file) throw new Error('an index changed under its lock');
@@ -54,11 +57,12 @@ async function discardOwn(
     const { size } = await disk.io.stat(file.fd);
     if (offset >= size && !(offset === 0 && size === 0)) return;
     if (offset === 0 && length >= size) {
-      if (disk.resolve(place.family, layers, place.index, 1)) await replaceByHole(disk, place, file.layer.layer, epoch);
-      else await removeEntry(disk, place, file.layer.layer);
+      const { layer } = file.layer;
+      if (disk.resolve(place.family, layers, place.index, 1)) await replaceByHole(disk, place, layer, epoch, order);
+      else await discardEntry(disk, place, layer, epoch, order);
       return;
     }
-    const active = await activate(disk, file, epoch);
+    const active = await activate(disk, file, epoch, order);
     try {
       await punch(disk, file, offset, Math.min(length, size - offset));
     } finally {
@@ -85,7 +89,7 @@ async function punch(disk: Disk, file: OpenFile, offset: number, length: number)
 }
 
 /** Puts a marker that hides what lies below in place of what the layer has at the index, if anything. */
-async function replaceByHole(disk: Disk, place: Place, layer: number, epoch: number): Promise<void> {
+async function replaceByHole(disk: Disk, place: Place, layer: number, epoch: number, order: WriteOrder): Promise<void> {
   const { pg, family, index } = place;
   await disk.trash.room();
   const state = disk.layer(family, layer);
@@ -95,7 +99,37 @@ async function replaceByHole(disk: Disk, place: Place, layer: number, epoch: num
   await disk.index.commit(() => {
     disk.index.put(family, index, layer, { kind: HOLE, serial: 0, modified: epoch, end: NO_END });
     disk.index.unmarkUnsynced(family, index, layer);
-    disk.activity.drop(state, disk.activity.record(state, index, epoch));
+    disk.activity.drop(state, disk.activity.record(state, index, epoch, order));
+  });
+  if (disk.durableActivity) await disk.index.durable();
+  if (kind === OBJECT) disk.files.dispose(pg, family, index, serial);
+}
+
+/**
+ * Deletes what the layer has at the index, as a write of its owner does. Where there are other copies, which may not come
+ * to do so, the object is active from then on although the index has nothing there.
+ */
+export async function discardEntry(
+  disk: Disk,
+  place: Place,
+  layer: number,
+  epoch: number,
+  order: WriteOrder = NO_ORDER,
+): Promise<void> {
+  if (!disk.replicated) {
+    await removeEntry(disk, place, layer);
+    return;
+  }
+  if (disk.io.failure) throw disk.io.failure;
+  const { pg, family, index } = place;
+  await disk.trash.room();
+  const kind = disk.index.find(family, index, layer);
+  if (kind === NOTHING) return;
+  const serial = disk.index.foundSerial;
+  const state = disk.layer(family, layer);
+  await disk.index.commit(() => {
+    disk.index.remove(family, index, layer, true);
+    disk.activity.drop(state, disk.activity.record(state, index, epoch, order));
   });
   if (disk.durableActivity) await disk.index.durable();
   if (kind === OBJECT) disk.files.dispose(pg, family, index, serial);
@@ -126,6 +160,7 @@ export async function cutObject(
   layers: readonly LayerView[],
   length: number,
   epoch: number,
+  order: WriteOrder = NO_ORDER,
 ): Promise<void> {
   if (disk.io.failure) throw disk.io.failure;
   const file = await acquireTop(disk, place, layers);
@@ -133,7 +168,7 @@ export async function cutObject(
   try {
     const { size } = await disk.io.stat(file.fd);
     if (size <= length) return;
-    const active = await activate(disk, file, epoch);
+    const active = await activate(disk, file, epoch, order);
     try {
       await disk.io.truncate(file.fd, length);
       await lowerEnd(disk, file, length);

@@ -3,11 +3,14 @@ import { BINARY, type BinaryEnvironment, type BinaryTable } from '../database/en
 import { type SpareContent, spareChanges } from '../database/spare-pages.js';
 import { FIELD_MAX } from './constants.js';
 import {
+  type ActiveRecord,
   checkEntry,
+  decodeActive,
   decodeEntry,
   decodeKey,
   decodeNumber,
   type Entry,
+  encodeActive,
   encodeEntry,
   encodeKey,
   encodeNumber,
@@ -46,6 +49,12 @@ export class ObjectIndex {
   readonly #objects: BinaryTable;
   readonly #active: BinaryTable;
   readonly #unsynced: BinaryTable;
+  /** Epochs above that of the entry, of objects that were active when it was raised. */
+  readonly #raised: BinaryTable;
+  /** Whether it has anything, which mostly it has not. */
+  #anyRaised: boolean;
+  /** Those that others keep here. */
+  readonly #tables: BinaryTable[] = [];
   readonly #usage: BinaryTable;
   readonly #blocks: BinaryTable;
   readonly #state: BinaryTable;
@@ -75,6 +84,8 @@ export class ObjectIndex {
     this.#objects = this.#environment.openDB('objects', BINARY);
     this.#active = this.#environment.openDB('active', BINARY);
     this.#unsynced = this.#environment.openDB('unsynced', BINARY);
+    this.#raised = this.#environment.openDB('raised', BINARY);
+    this.#anyRaised = [...this.#raised.getKeys({ limit: 1 })].length > 0;
     this.#usage = this.#environment.openDB('usage', BINARY);
     this.#blocks = this.#environment.openDB('blocks', BINARY);
     this.usage = new Usage(this.#usage, this.#blocks);
@@ -85,6 +96,13 @@ export class ObjectIndex {
     });
     // Whoever waits in `durable` sees the rejection; nobody may be waiting.
     this.#failed.catch(() => {});
+  }
+
+  /** A further table, which is changed within `commit`. To be called once for each, before the first commit. */
+  table(name: string): BinaryTable {
+    const table = this.#environment.openDB(name, BINARY);
+    this.#tables.push(table);
+    return table;
   }
 
   /**
@@ -162,8 +180,15 @@ export class ObjectIndex {
   }
 
   /** Every active object. */
-  *activeObjects(): Generator<Key> {
-    for (const key of this.#active.getKeys()) yield decodeKey(key);
+  *activeObjects(): Generator<Key & ActiveRecord> {
+    for (const { key, value } of this.#active.getRange()) yield { ...decodeKey(key), ...decodeActive(value) };
+  }
+
+  /** The epoch that an entry which is not active counts as modified in; `modified` is what the entry says. */
+  raisedModified(family: number, index: number, layer: number, modified: number): number {
+    if (!this.#anyRaised) return modified;
+    const bytes = this.#raised.getBinaryFast(writeKey(this.#key, family, index, layer));
+    return bytes === undefined ? modified : Math.max(modified, bytes.readUIntBE(0, 6));
   }
 
   /** Every object marked unsynced, with the serial of the file that the mark is for. */
@@ -206,7 +231,8 @@ export class ObjectIndex {
    * now and then, for the index grows.
    */
   async keepSpare(): Promise<void> {
-    const others = [this.#objects, this.#active, this.#unsynced, this.#usage, this.#blocks];
+    const own = [this.#objects, this.#active, this.#unsynced, this.#raised, this.#usage, this.#blocks];
+    const others = [...own, ...this.#tables];
     const statfs = (directory: string) => this.#system.files.statfsSync(directory);
     for (const change of spareChanges(this.#directory, this.#state, others, SPARE, statfs)) {
       await this.commit(change);
@@ -254,20 +280,35 @@ export class ObjectIndex {
     void this.#objects.put(writeKey(this.#key, family, index, layer), encodeEntry(entry));
   }
 
-  /** Within `commit`. Takes the entry's activity record and its mark with it. */
-  remove(family: number, index: number, layer: number): void {
+  /** Within `commit`. Takes the entry's mark with it, and its activity record unless told otherwise. */
+  remove(family: number, index: number, layer: number, keepActive = false): void {
     const before = this.find(family, index, layer);
     if (before === NOTHING) return;
     if (before === OBJECT) this.usage.remove(family, layer, this.foundSerial);
     const key = writeKey(this.#key, family, index, layer);
     void this.#objects.remove(key);
-    void this.#active.remove(key);
+    if (!keepActive) void this.#active.remove(key);
     void this.#unsynced.remove(key);
+    if (this.#anyRaised) void this.#raised.remove(key);
   }
 
   /** Within `commit`. */
-  putActive(family: number, index: number, layer: number, modified: number): void {
-    void this.#active.put(writeKey(this.#key, family, index, layer), encodeNumber(modified));
+  putActive(family: number, index: number, layer: number, record: ActiveRecord): void {
+    void this.#active.put(writeKey(this.#key, family, index, layer), encodeActive(record));
+  }
+
+  /**
+   * Within `commit`. The entry counts as modified in that epoch at least. Kept beside it because it is told by who does
+   * not hold the index, and so must not touch the entry.
+   */
+  putRaised(family: number, index: number, layer: number, modified: number): void {
+    this.#anyRaised = true;
+    void this.#raised.put(writeKey(this.#key, family, index, layer), encodeNumber(modified));
+  }
+
+  /** Within `commit`, by who puts an entry that says all. */
+  removeRaised(family: number, index: number, layer: number): void {
+    if (this.#anyRaised) void this.#raised.remove(writeKey(this.#key, family, index, layer));
   }
 
   /** Within `commit`. */

@@ -22,7 +22,8 @@ export async function mergeObject(
   const visible = Math.min(OBJECT_BYTES, limit - index * OBJECT_BYTES);
   const kind = disk.index.find(family, index, layer);
   if (kind === NOTHING) return;
-  const { foundSerial: serial, foundModified: modified, foundEnd } = disk.index;
+  const { foundSerial: serial, foundEnd } = disk.index;
+  const modified = disk.index.raisedModified(family, index, layer, disk.index.foundModified);
   // The child's copy may have been made from what goes here: were it torn by a power cut, both would be lost.
   if (disk.index.isUnsynced(family, index, layer) || disk.index.isUnsynced(family, index, child)) {
     await disk.flush(family, [
@@ -42,7 +43,7 @@ export async function mergeObject(
   const target = disk.layer(family, child);
   await disk.activity.room(target);
   await disk.index.commit(() => {
-    const active = source.active.has(index);
+    const active = source.active.get(index);
     const blocks = disk.index.usage.blocksOf(serial);
     disk.index.remove(family, index, layer);
     disk.activity.forget(source, index);
@@ -52,7 +53,8 @@ export async function mergeObject(
       file.active = null;
       disk.flusher.move(file, target);
     }
-    if (active) disk.activity.drop(target, disk.activity.record(target, index, modified));
+    if (!active) return;
+    disk.activity.drop(target, disk.activity.record(target, index, Math.max(modified, active.modified), active));
   });
 }
 

@@ -35,13 +35,15 @@ export async function transferIndex(source: Disk, target: Disk, place: Place): P
     const blocks = copies.map((file) => measure(target.io.files, file.fd) ?? 0);
     await target.index.commit(() => {
       let next = 0;
-      for (const { kind, layer, modified, end } of objects) {
+      for (const { kind, layer, end, ...object } of objects) {
+        const modified = source.index.raisedModified(family, index, layer, object.modified);
         const copy = kind === OBJECT ? next++ : -1;
         const serial = copies[copy]?.serial ?? 0;
         target.index.put(family, index, layer, { kind, serial, modified, end }, blocks[copy]);
-        if (!source.layers.get(family, layer)?.active.has(index)) continue;
+        const active = source.layers.get(family, layer)?.active.get(index);
+        if (!active) continue;
         const state = target.layer(family, layer);
-        target.activity.drop(state, target.activity.record(state, index, modified));
+        target.activity.drop(state, target.activity.record(state, index, Math.max(modified, active.modified), active));
       }
     });
     await target.index.durable();

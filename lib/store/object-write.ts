@@ -1,3 +1,4 @@
+import { noteOrder } from './activity-log.js';
 import { OBJECT_BYTES } from './constants.js';
 import type { Disk, LayerView } from './disk.js';
 import { NO_END, OBJECT } from './entry.js';
@@ -5,6 +6,7 @@ import { fillObject, isWhole } from './file-content.js';
 import type { ActiveObject } from './layer-state.js';
 import { createObject, type Place, reserve } from './object-create.js';
 import type { OpenFile } from './open-file.js';
+import { NO_ORDER, type WriteOrder } from './write-order.js';
 
 /** What is let go when an operation ends. */
 export interface Releasable {
@@ -23,6 +25,7 @@ export function tryWrite(
   offset: number,
   source: Buffer,
   lock: Releasable,
+  order: WriteOrder = NO_ORDER,
 ): Promise<void> | null {
   if (disk.index.find(family, index, layer) !== OBJECT) return null;
   const file = disk.descriptors.get(disk.index.foundSerial);
@@ -35,6 +38,7 @@ export function tryWrite(
     if (disk.space.state !== 'ok') return null;
     disk.space.charge(source.length);
   }
+  noteOrder(active, order);
   return writeFile(disk, file, active, offset, source, lock);
 }
 
@@ -85,17 +89,18 @@ export async function writeObject(
   offset: number,
   source: Buffer,
   epoch: number,
+  order: WriteOrder = NO_ORDER,
 ): Promise<void> {
   if (disk.io.failure) throw disk.io.failure;
   const file = await acquireTop(disk, place, layers);
   if (!file) {
-    await createObject(disk, place, layers, { offset, source }, null, epoch);
+    await createObject(disk, place, layers, { offset, source }, null, epoch, order);
     return;
   }
   try {
     await prepareSpace(disk, file);
     await disk.flusher.room();
-    const active = await activate(disk, file, epoch);
+    const active = await activate(disk, file, epoch, order);
     try {
       await writeFile(disk, file, active, offset, source, null);
       await raiseEnd(disk, file, offset + source.length);
@@ -117,17 +122,18 @@ export async function allocateObject(
   layers: readonly LayerView[],
   end: number,
   epoch: number,
+  order: WriteOrder = NO_ORDER,
 ): Promise<void> {
   if (disk.io.failure) throw disk.io.failure;
   const file = await acquireTop(disk, place, layers);
   if (!file) {
-    await createObject(disk, place, layers, null, { end }, epoch);
+    await createObject(disk, place, layers, null, { end }, epoch, order);
     return;
   }
   try {
     const whole = await isWhole(disk, file);
     if (whole && !endsBefore(disk, file, end)) return;
-    const active = await activate(disk, file, epoch);
+    const active = await activate(disk, file, epoch, order);
     try {
       if (!whole) {
         const { release } = await reserve(disk);
@@ -162,9 +168,9 @@ export async function acquireTop(disk: Disk, place: Place, layers: readonly Laye
 }
 
 /** Makes sure that the object is recorded as active, before its first write. The record is held: to be dropped. */
-export async function activate(disk: Disk, file: OpenFile, epoch: number): Promise<ActiveObject> {
+export async function activate(disk: Disk, file: OpenFile, epoch: number, order: WriteOrder): Promise<ActiveObject> {
   const { layer, index } = file;
-  const held = disk.activity.hold(layer, index);
+  const held = disk.activity.hold(layer, index, order);
   if (held) {
     file.active = held;
     return held;
@@ -175,9 +181,10 @@ export async function activate(disk: Disk, file: OpenFile, epoch: number): Promi
   const { serial } = file;
   let active: ActiveObject | null = null;
   await disk.index.commit(() => {
-    active = disk.activity.record(layer, index, epoch);
+    active = disk.activity.record(layer, index, epoch, order);
     if (modified !== epoch) {
       disk.index.put(layer.family, index, layer.layer, { kind: OBJECT, serial, modified: epoch, end });
+      if (modified < epoch) disk.index.removeRaised(layer.family, index, layer.layer);
     }
   });
   if (disk.durableActivity) await disk.index.durable();
