@@ -47,12 +47,16 @@ export class ProcessScope {
 
   /** A timer of the process, in milliseconds of the world's time. Answers what cancels it. */
   timer(delayMs: number, callback: () => void): () => void {
-    return this.#schedule('timer', delayMs, callback);
+    return this.#schedule('timer', this.#scheduler.nowMs + delayMs, callback);
   }
 
   /** Something from outside that reaches the process after `delayMs`. Arrivals keep their order. */
   arrival(delayMs: number, callback: () => void): () => void {
-    return this.#schedule('arrival', delayMs, callback);
+    return this.arrivalAt(this.#scheduler.nowMs + delayMs, callback);
+  }
+
+  arrivalAt(atMs: number, callback: () => void): () => void {
+    return this.#schedule('arrival', atMs, callback);
   }
 
   /** Calls `callback` when the process is killed, in the order in which they were given. */
@@ -78,10 +82,10 @@ export class ProcessScope {
     this.#resumeAfter(this.#pausedUntilMs - this.#scheduler.nowMs);
   }
 
-  #schedule(kind: Kind, delayMs: number, callback: () => void): () => void {
+  #schedule(kind: Kind, atMs: number, callback: () => void): () => void {
     if (!this.#alive) return () => {};
     const held: Held = { kind, callback };
-    const unschedule = this.#scheduler.after(delayMs, () => {
+    const unschedule = this.#scheduler.at(atMs, () => {
       this.#cancels.delete(unschedule);
       if (this.paused || this.#held.length > 0) this.#held.push(held);
       else callback();
