@@ -25,6 +25,7 @@ import { SYSTEM, type System } from './system.js';
 import { pause } from './time.js';
 import { ToDo } from './to-do.js';
 import { Trash } from './trash.js';
+import { WriteRing } from './write-ring.js';
 
 /** How long the index of a failed disk is waited for. */
 const INDEX_CLOSE_MS = 1_000;
@@ -90,6 +91,8 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly space: Space;
   readonly trash: Trash;
   readonly files: ObjectFiles;
+  /** Where it is replicated. */
+  ring: WriteRing | null = null;
   readonly chunks = new ChunkPool();
   readonly layers = new PairTable<LayerState>();
   /** Set by `resolve`, good until its next call. */
@@ -169,6 +172,7 @@ export class Disk extends EventEmitter<DiskEvents> {
       await disk.#start();
       return disk;
     } catch (error) {
+      disk?.ring?.close();
       if (disk) await disk.index.close();
       files.closeSync(lock);
       throw error;
@@ -184,6 +188,8 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.#health.start();
     await this.space.refresh();
     await this.index.keepSpare();
+    // Before the boot id is stored, which says that all of this boot was noted.
+    if (this.replicated) this.ring = await WriteRing.open(this.io, this.directory, bootId, rebooted || !known);
     await this.index.commit(() => {
       if (rebooted) dropUnsynced(this.index);
       this.index.setBoot(bootId, false);
@@ -327,6 +333,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     try {
       if (!this.io.failure) await this.#settle();
     } finally {
+      this.ring?.close();
       for (const file of this.descriptors.files()) if (file.users === 0) files.closeSync(file.fd);
       // After a commit that failed the environment may wait for ever.
       await Promise.race([this.index.close(), ...(this.io.failure ? [pause(this.system.time, INDEX_CLOSE_MS)] : [])]);
