@@ -11,6 +11,11 @@ export interface HostDiskRecord {
    * one is an old image of itself.
    */
   readonly opens: number;
+  /**
+   * The incarnation of the host that opened it last. What an earlier one still says of it proves nothing, and one that
+   * closes and opens a disk while it runs leaves it out of a heartbeat in between.
+   */
+  readonly openedBy?: number;
 }
 
 /** What the cluster knows of a host whether it is up or not: `/hosts/<id>`. */

@@ -105,11 +105,24 @@ function weightOf(host: PlacementHost): number {
  * a group with a probability that is its share of all weights, and a candidate that comes or goes changes no other's.
  */
 function score(seed: Buffer, candidate: string, group: number, weight: number): number {
-  if (weight === 0) return 0;
+  return weight === 0 ? 0 : weight / distance(seed, candidate, group);
+}
+
+/** How far a group is from a host, over 0: the weight divided by it is the host's score. */
+export function hostDistance(host: string, group: number): number {
+  return distance(HOST_SEED, host, group);
+}
+
+/** How far a group is from a disk, as hostDistance. */
+export function diskDistance(disk: number, group: number): number {
+  return distance(DISK_SEED, String(disk), group);
+}
+
+function distance(seed: Buffer, candidate: string, group: number): number {
   crypto_generichash(hash, Buffer.from(`${group} ${candidate}`), seed);
   // 52 bits and a half: never 0 and never 1.
   const bits = hash.readUInt32BE(0) * 2 ** 20 + (hash.readUInt32BE(4) >>> 12);
-  return weight / -logarithm((bits + 0.5) * UNIT);
+  return -logarithm((bits + 0.5) * UNIT);
 }
 
 /** The series' terms: what follows is below the last bit, as z is at most 0.172. */

@@ -1,0 +1,105 @@
+import { z } from 'zod';
+import { CLUSTER_MAP_FORMAT, type ClusterMap, type Leaving, type MapGroup } from './cluster-map.js';
+import { RecordCodec } from './record.js';
+
+/**
+ * The map as `/map` holds it. A group is a list, `[acting, insync, since, lossy]`, with an object of what only some have
+ * at its end; a cluster has thousands of them in one value.
+ */
+
+const number = z.int().nonnegative();
+const epoch = z.int().positive();
+const key = z.string().regex(/^(0|[1-9]\d*)$/);
+const disks = z.array(number);
+const standing = z.enum(['in', 'draining', 'out']);
+
+const extras = z.strictObject({
+  joined: z.record(key, epoch).optional(),
+  /** By disk, epoch and incarnation. */
+  leaving: z.record(key, z.tuple([epoch, number])).optional(),
+  rebooted: disks.optional(),
+});
+const group = z.union([
+  z.tuple([disks, disks.min(1), epoch, number]),
+  z.tuple([disks, disks.min(1), epoch, number, extras]),
+]);
+
+const schema = z.strictObject({
+  epoch,
+  hosts: z.record(z.string(), z.strictObject({ up: z.boolean(), standing, incarnation: number, bootId: z.string() })),
+  disks: z.record(
+    key,
+    z.strictObject({
+      host: z.string(),
+      standing: z.enum(['in', 'removing', 'failed']),
+      absent: z.literal(true).optional(),
+    }),
+  ),
+  tables: z.record(key, z.array(group).min(1)),
+});
+
+type StoredMap = z.infer<typeof schema>;
+type StoredGroup = z.infer<typeof group>;
+
+const codec = new RecordCodec<StoredMap>('the map', CLUSTER_MAP_FORMAT, schema);
+
+export function encodeClusterMap(map: ClusterMap): Uint8Array {
+  const { epoch, hosts, disks, tables } = map;
+  const stored = Object.entries(tables).map(([copies, groups]) => [copies, groups.map(encodeGroup)] as const);
+  return codec.encode({ epoch, hosts, disks, tables: Object.fromEntries(stored) });
+}
+
+/** Throws RecordError WRONG_FORMAT for a map that a newer release wrote, or that is none. */
+export function decodeClusterMap(bytes: Uint8Array): ClusterMap {
+  const { tables: stored, ...rest } = codec.decode(bytes);
+  const tables = Object.entries(stored).map(([copies, groups]) => [copies, groups.map(decodeGroup)] as const);
+  const map: ClusterMap = { format: CLUSTER_MAP_FORMAT, ...rest, tables: Object.fromEntries(tables) };
+  checkMap(map);
+  return map;
+}
+
+function encodeGroup({ acting, insync, since, lossy, joined, leaving, rebooted }: MapGroup): StoredGroup {
+  const lists: [number[], number[], number, number] = [[...acting], [...insync], since, lossy];
+  if (joined === undefined && leaving === undefined && rebooted === undefined) return lists;
+  const left = leaving && Object.entries(leaving).map(([disk, { epoch, incarnation }]) => [disk, [epoch, incarnation]]);
+  return [
+    ...lists,
+    {
+      ...(joined && { joined: { ...joined } }),
+      ...(left && { leaving: Object.fromEntries(left) as Record<string, [number, number]> }),
+      ...(rebooted && { rebooted: [...rebooted] }),
+    },
+  ];
+}
+
+function decodeGroup([acting, insync, since, lossy, extra]: StoredGroup): MapGroup {
+  const leaving =
+    extra?.leaving &&
+    Object.entries(extra.leaving).map(([disk, [epoch, incarnation]]): [string, Leaving] => {
+      return [disk, { epoch, incarnation }];
+    });
+  return {
+    acting,
+    insync,
+    since,
+    lossy,
+    ...(extra?.joined && { joined: extra.joined as Record<number, number> }),
+    ...(leaving && { leaving: Object.fromEntries(leaving) as Record<number, Leaving> }),
+    ...(extra?.rebooted && { rebooted: extra.rebooted }),
+  };
+}
+
+/** What no release ever stored is damage, and is not acted on. */
+function checkMap(map: ClusterMap): void {
+  for (const [copies, groups] of Object.entries(map.tables)) {
+    groups.forEach(({ acting, insync, since, lossy }, pg) => {
+      const name = `group ${pg} of ${copies} copies`;
+      const unknown = [...acting, ...insync].find((disk) => map.disks[disk] === undefined);
+      if (unknown !== undefined) throw codec.damaged(`${name} is on disk ${unknown}, which it has not`);
+      if (acting.length > 0 && !insync.every((disk) => acting.includes(disk))) {
+        throw codec.damaged(`${name} has a complete copy that is not written to`);
+      }
+      if (since > map.epoch || lossy > map.epoch) throw codec.damaged(`${name} is of a later epoch`);
+    });
+  }
+}
