@@ -2,6 +2,7 @@ import type { BinaryEnvironment, BinaryTable, TableRange } from '../../lib/datab
 import type { Random } from '../helpers/random.js';
 import { keyOf, type SimulatedDatabase, type TableChange } from './disk-database.js';
 import type { SimulatedDevice } from './disk-device.js';
+import { systemError } from './disk-error.js';
 import type { Operations } from './disk-operations.js';
 
 /** Said of the room within the database's file, so that nobody makes more. */
@@ -38,6 +39,8 @@ export class SimulatedEnvironment implements BinaryEnvironment {
   #syncing = false;
   #waiting: Waiter[] = [];
   #failure: unknown = null;
+  /** Of the device when it was opened. */
+  readonly #attachment: number;
   /** Number that the last queued commit will have. */
   #queued: number;
   /** What is answered by `getBinaryFast` is overwritten by the next, as lmdb's is. */
@@ -48,6 +51,7 @@ export class SimulatedEnvironment implements BinaryEnvironment {
     this.#device = device;
     this.#operations = operations;
     this.#queued = database.committed;
+    this.#attachment = device.attachment;
   }
 
   openDB(name: string): BinaryTable {
@@ -85,7 +89,8 @@ export class SimulatedEnvironment implements BinaryEnvironment {
   }
 
   get flushed(): Promise<boolean> {
-    if (this.#database.durable >= this.#queued && this.#failure === null) return Promise.resolve(true);
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    if (this.#database.durable >= this.#queued) return Promise.resolve(true);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ number: this.#queued, resolve, reject });
       this.#sync();
@@ -99,6 +104,7 @@ export class SimulatedEnvironment implements BinaryEnvironment {
 
   /** The process has ended: of what was queued, some was committed. */
   kill(random: Random): void {
+    if (this.#attachment !== this.#device.attachment) return;
     const made = random.below(this.#queue.length + 1);
     for (const { changes } of this.#queue.splice(0).slice(0, made)) this.#database.commit(changes);
   }
@@ -112,6 +118,7 @@ export class SimulatedEnvironment implements BinaryEnvironment {
   #commit(changes: TableChange[]): Promise<boolean> {
     return new Promise((resolve, reject) => {
       if (!this.#operations.alive) return;
+      if (this.#attachment !== this.#device.attachment) this.#failure ??= systemError('EIO', 'commit');
       if (this.#failure !== null) {
         reject(this.#failure);
         return;

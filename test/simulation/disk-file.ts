@@ -210,8 +210,9 @@ export class SimulatedFile {
     const choice = random.below(3);
     if (choice === 0) return before;
     if (choice === 1 || after < before) return after;
-    // Some of what was appended.
-    return before + random.below(after - before);
+    // Some of what was appended; the last sector of that is whole.
+    const size = before + random.below(after - before);
+    return Math.min(after, Math.ceil(size / SECTOR_BYTES) * SECTOR_BYTES);
   }
 
   /** There is nothing on disk behind the file's end. */

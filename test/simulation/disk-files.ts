@@ -12,7 +12,9 @@ interface OpenNode {
   readonly fd: number;
   readonly device: SimulatedDevice;
   readonly node: SimulatedFile | SimulatedDirectory;
-  readonly flags: number;
+  readonly writable: boolean;
+  /** Each write is synced before it is answered. */
+  readonly synced: boolean;
   /** Of the device when it was opened. */
   readonly attachment: number;
 }
@@ -62,7 +64,7 @@ export class SimulatedFiles implements Files {
   }
 
   read(fd: number, target: Buffer, offset: number, length: number, position: number, done: Counted): void {
-    const open = this.#fileOf(fd, 'read', done);
+    const open = this.#fileOf(fd, false, done);
     if (open === null) return;
     const { node, device } = open;
     this.#operations.start({
@@ -75,7 +77,7 @@ export class SimulatedFiles implements Files {
   }
 
   write(fd: number, source: Buffer, offset: number, length: number, position: number, done: Counted): void {
-    const open = this.#fileOf(fd, 'write', done);
+    const open = this.#fileOf(fd, true, done);
     if (open === null) return;
     const { node, device } = open;
     this.#operations.start({
@@ -88,7 +90,7 @@ export class SimulatedFiles implements Files {
           done(systemError('ENOSPC', 'write'), 0);
           return;
         }
-        if ((open.flags & constants.O_DSYNC) !== 0) node.finishSync(node.beginSync());
+        if (open.synced) node.finishSync(node.beginSync());
         done(null, written);
       },
       fail: done as Ended,
@@ -114,15 +116,17 @@ export class SimulatedFiles implements Files {
   }
 
   ftruncate(fd: number, length: number, done: Ended): void {
-    const truncate = (open: OpenNode) => {
-      if (open.node.kind === 'file') open.node.truncate(length);
+    const truncate = ({ node, writable }: OpenNode) => {
+      if (!writable || node.kind !== 'file') throw systemError('EINVAL', 'ftruncate');
+      node.truncate(length);
     };
     this.#descriptor('ftruncate', 'write', fd, done, truncate, truncate);
   }
 
   trim(fd: number, offset: number, length: number): Promise<void> {
-    const punch = (open: OpenNode) => {
-      if (open.node.kind === 'file') open.node.punch(offset, length);
+    const punch = ({ node, writable }: OpenNode) => {
+      if (!writable || node.kind !== 'file') throw systemError('EBADF', 'fallocate');
+      node.punch(offset, length);
     };
     return new Promise((resolve, reject) => {
       const done: Ended = (error) => (error ? reject(error) : resolve());
@@ -140,7 +144,7 @@ export class SimulatedFiles implements Files {
 
   tryLock(fd: number): boolean {
     const open = this.#open.get(fd);
-    if (open?.node.kind !== 'file') throw systemError('EBADF', 'fcntl');
+    if (!open?.writable || open.node.kind !== 'file') throw systemError('EBADF', 'fcntl');
     if (open.node.locked !== null && open.node.locked !== open) return false;
     open.node.locked = open;
     return true;
@@ -266,8 +270,9 @@ export class SimulatedFiles implements Files {
       if ((flags & constants.O_TRUNC) !== 0) node.truncate(0);
       node.opens++;
     }
+    const synced = (flags & constants.O_DSYNC) !== 0;
     const fd = this.#next++;
-    this.#open.set(fd, { fd, device, node, flags, attachment: device.attachment });
+    this.#open.set(fd, { fd, device, node, writable, synced, attachment: device.attachment });
     return fd;
   }
 
@@ -307,11 +312,13 @@ export class SimulatedFiles implements Files {
     });
   }
 
-  #fileOf(fd: number, call: string, done: Counted): (OpenNode & { node: SimulatedFile }) | null {
+  #fileOf(fd: number, writes: boolean, done: Counted): (OpenNode & { node: SimulatedFile }) | null {
     const open = this.#open.get(fd);
-    if (open !== undefined && !isVoid(open) && open.node instanceof SimulatedFile)
+    if (open !== undefined && !isVoid(open) && (open.writable || !writes) && open.node instanceof SimulatedFile)
       return open as OpenNode & { node: SimulatedFile };
-    if (this.#operations.alive) done(systemError(open ? (isVoid(open) ? 'EIO' : 'EISDIR') : 'EBADF', call), 0);
+    if (!this.#operations.alive) return null;
+    const code = open === undefined || (writes && !open.writable) ? 'EBADF' : isVoid(open) ? 'EIO' : 'EISDIR';
+    done(systemError(code, writes ? 'write' : 'read'), 0);
     return null;
   }
 
@@ -340,7 +347,7 @@ export class SimulatedFiles implements Files {
       run: () => settle(done, run),
       fail: done,
       abandon: (random) => {
-        if (abandon && !isVoid(open) && random.chance(0.5)) abandon(open);
+        if (abandon && !isVoid(open) && random.chance(0.5)) settle(ignore, () => abandon(open));
       },
     });
   }

@@ -1,0 +1,243 @@
+import { type Assertions, test } from 'brittle';
+import { type GroupPlacement, LocalObjects } from '../lib/replication/local-objects.js';
+import type { Chain } from '../lib/replication/object-io.js';
+import { OBJECT_BYTES } from '../lib/replication/object-io.js';
+import { Disk } from '../lib/store/index.js';
+import { GROUPS, groupOf, IDENTITY } from './helpers/disks.js';
+import { SectorImage } from './helpers/sector-image.js';
+import { MachineRun } from './helpers/simulated-machine.js';
+
+const INDEXES = 4;
+const IMAGES_MAX = 4;
+const LAYERS_MAX = 4;
+const FAMILY = 7;
+/** Of an object: few, so that ranges meet, and objects stay sparse. */
+const SLOTS = [0, 1, 9, 1023];
+const SLOT_BYTES = 4096;
+const SECTOR_BYTES = 512;
+/** Small, so that a disk comes near to being full now and then. */
+const DISK_BYTES = 256 * 1024 * 1024;
+
+interface Image {
+  chain: Chain;
+  content: SectorImage;
+}
+
+/** Random work on images over `lib/store`, on disks that a power cut takes back, and processes that are killed. */
+class StoreRun {
+  readonly run: MachineRun;
+  readonly #placement: GroupPlacement[] = Array.from({ length: GROUPS }, (_, pg) => ({
+    disk: 1 + (pg % 2),
+    target: null,
+  }));
+  #images: Image[] = [];
+  #layerNext = 1;
+  #byte = 0;
+  #disks: Disk[] = [];
+  #objects!: LocalObjects;
+  #epoch = 1;
+
+  constructor(seed: number) {
+    this.run = new MachineRun(seed, 2, { capacityBytes: DISK_BYTES, clones: seed % 2 === 0 });
+  }
+
+  async format(): Promise<void> {
+    for (const [at, directory] of this.run.directories.entries()) {
+      await this.run.settle(Disk.format(directory, { ...IDENTITY, disk: at + 1 }, this.run.system));
+    }
+  }
+
+  async open(): Promise<void> {
+    const { system } = this.run;
+    this.#disks = [];
+    for (const directory of this.run.directories) {
+      this.#disks.push(await this.run.settle(Disk.open(directory, IDENTITY, { system })));
+    }
+    this.#objects = await this.run.settle(
+      LocalObjects.open({
+        disks: this.#disks,
+        groupCount: GROUPS,
+        groupOf,
+        groups: (pg) => this.#placement[pg]!,
+        epoch: () => this.#epoch,
+      }),
+    );
+  }
+
+  async step(): Promise<void> {
+    const { random } = this.run;
+    if (this.#images.length === 0) this.#create();
+    const image = this.#images[random.below(this.#images.length)]!;
+    const chance = random.next();
+    if (chance < 0.6) await this.#changes();
+    else if (chance < 0.75) await this.#flush(image);
+    else if (chance < 0.8) await this.#snapshot(image);
+    else if (chance < 0.83) await this.#clone(image);
+    else if (chance < 0.86) await this.#move();
+    else if (chance < 0.89) this.#epoch++;
+    else if (chance < 0.92) await this.run.pass(random.below(8000));
+    else if (chance < 0.95) await this.#end(true);
+    else if (chance < 0.98) await this.#end(false);
+    else await this.#reopen();
+  }
+
+  #create(): void {
+    const chain = { family: FAMILY, layers: [{ layer: this.#layerNext++, limit: Number.MAX_SAFE_INTEGER }] };
+    this.#images.push({ chain, content: new SectorImage() });
+  }
+
+  /** A few writes and discards at once, none of which overlap. */
+  async #changes(): Promise<void> {
+    await this.run.settle(Promise.all(this.#begin()));
+  }
+
+  #begin(): Promise<void>[] {
+    const { random } = this.run;
+    const taken = new Set<string>();
+    const running: Promise<void>[] = [];
+    for (let count = 1 + random.below(6); count > 0; count--) {
+      const image = this.#images[random.below(this.#images.length)]!;
+      const index = random.below(INDEXES);
+      const slot = SLOTS[random.below(SLOTS.length)]!;
+      const key = `${image.chain.layers[0]!.layer} ${index}`;
+      if (taken.has(`${key} ${slot}`) || taken.has(`${key} whole`)) continue;
+      if (random.chance(0.05) && !SLOTS.some((other) => taken.has(`${key} ${other}`))) {
+        taken.add(`${key} whole`);
+        running.push(this.#discard(image, index, 0, OBJECT_BYTES));
+        continue;
+      }
+      taken.add(`${key} ${slot}`);
+      const first = random.below(8);
+      const sectors = 1 + random.below(8 - first);
+      const offset = slot * SLOT_BYTES + first * SECTOR_BYTES;
+      if (random.chance(0.15)) running.push(this.#discard(image, index, offset, sectors * SECTOR_BYTES));
+      else running.push(this.#write(image, index, offset, sectors * SECTOR_BYTES));
+    }
+    return running;
+  }
+
+  async #write({ chain, content }: Image, index: number, offset: number, length: number): Promise<void> {
+    this.#byte = (this.#byte % 255) + 1;
+    const end = content.begin(index, offset, length, this.#byte);
+    await this.#objects.write(chain, index, offset, Buffer.alloc(length, this.#byte));
+    end();
+  }
+
+  async #discard({ chain, content }: Image, index: number, offset: number, length: number): Promise<void> {
+    const end = content.begin(index, offset, length, 0);
+    await this.#objects.discard(chain, { index, offset, length });
+    end();
+  }
+
+  async #flush({ chain, content }: Image): Promise<void> {
+    await this.run.settle(this.#objects.flush(chain));
+    content.flushed();
+  }
+
+  /** After a flush, as a snapshot is taken. */
+  async #snapshot(image: Image): Promise<void> {
+    if (image.chain.layers.length >= LAYERS_MAX) return;
+    await this.#flush(image);
+    this.#addLayer(image);
+  }
+
+  async #clone(image: Image): Promise<void> {
+    if (this.#images.length >= IMAGES_MAX) return;
+    await this.#flush(image);
+    const clone = { chain: image.chain, content: image.content.copy() };
+    this.#addLayer(image);
+    this.#addLayer(clone);
+    this.#images.push(clone);
+  }
+
+  #addLayer(image: Image): void {
+    const { family, layers } = image.chain;
+    image.chain = { family, layers: [{ layer: this.#layerNext++, limit: Number.MAX_SAFE_INTEGER }, ...layers] };
+  }
+
+  async #move(): Promise<void> {
+    const pg = this.run.random.below(GROUPS);
+    const placement = this.#placement[pg]!;
+    placement.target = 3 - placement.disk;
+    await this.run.settle(Promise.all([this.#objects.moveGroup(pg), ...this.#begin()]));
+    this.#placement[pg] = { disk: placement.target, target: null };
+  }
+
+  /** The process or the machine ends in the middle of something. */
+  async #end(power: boolean): Promise<void> {
+    const { random } = this.run;
+    this.#begin();
+    if (random.chance(0.3)) void this.#objects.flush(this.#images[0]!.chain);
+    await this.run.pass(random.next() * (random.chance(0.5) ? 0.5 : 10));
+    if (power) this.run.reboot();
+    else this.run.kill();
+    await this.open();
+    for (const image of this.#images) await this.#check(image, power);
+  }
+
+  async #reopen(): Promise<void> {
+    for (const disk of this.#disks) await this.run.settle(disk.close());
+    await this.open();
+    for (const image of this.#images) await this.#check(image, false);
+  }
+
+  /** Reads every slot: it shows what it may, and is from now on what it showed. */
+  async #check({ chain, content }: Image, power: boolean): Promise<void> {
+    const target = Buffer.alloc(SLOT_BYTES);
+    for (let index = 0; index < INDEXES; index++) {
+      for (const slot of SLOTS) {
+        target.fill(0xee);
+        await this.run.settle(this.#objects.read(chain, index, slot * SLOT_BYTES, target));
+        content.settle(index, slot * SLOT_BYTES, target, power);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const image of this.#images) await this.#check(image, false);
+    for (const disk of this.#disks) await this.run.settle(disk.close());
+    if (this.run.system.files.descriptors > 0) throw new Error('descriptors are left open');
+  }
+}
+
+async function runStore(
+  t: Assertions,
+  seed: number,
+  steps: number,
+): Promise<{ operations: number; simulatedMs: number }> {
+  const store = new StoreRun(seed);
+  try {
+    await store.format();
+    await store.open();
+    for (let step = 0; step < steps; step++) await store.step();
+    await store.close();
+  } catch (error) {
+    t.fail(`seed ${seed}: ${error instanceof Error ? error.stack : error}`);
+  }
+  return { operations: store.run.operations, simulatedMs: store.run.scheduler.nowMs };
+}
+
+/** Another seed can be given, and more of them, and more steps. */
+const SEED = Number(process.env.SIMULATION_SEED ?? 1);
+const SEEDS = Number(process.env.SIMULATION_SEEDS ?? 50);
+const STEPS = Number(process.env.SIMULATION_STEPS ?? 150);
+
+test('the store keeps its promises on disks that lose their power', { timeout: 300_000 }, async (t) => {
+  const start = performance.now();
+  let operations = 0;
+  let simulatedMs = 0;
+  for (let seed = SEED; seed < SEED + SEEDS; seed++) {
+    const result = await runStore(t, seed, STEPS);
+    operations += result.operations;
+    simulatedMs += result.simulatedMs;
+  }
+  const seconds = (performance.now() - start) / 1000;
+  t.pass(
+    `seeds ${SEED} to ${SEED + SEEDS - 1}: ${operations} operations of disks in ${seconds.toFixed(1)} s, ` +
+      `${Math.round(operations / seconds)}/s; ${Math.round(simulatedMs / 1000)} s simulated`,
+  );
+});
+
+test('two runs of the store from one seed are the same', { timeout: 60_000 }, async (t) => {
+  t.alike(await runStore(t, SEED, STEPS), await runStore(t, SEED, STEPS));
+});
