@@ -4,8 +4,11 @@
  * is; what was sent by one that is lost may arrive late all the same, with its old number, and is the receiver's to drop.
  */
 export interface Links<Message> {
-  /** Sends by the open session. Answers its number, or null where there is none: nothing was sent. */
-  send(host: string, message: Message): number | null;
+  /**
+   * Sends by the open session, or not at all where it is another one than `session`. Answers its number, or null where
+   * nothing was sent.
+   */
+  send(host: string, message: Message, session?: number): number | null;
 }
 
 export interface LinkEvents<Message> {

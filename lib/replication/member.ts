@@ -129,6 +129,15 @@ export class Member {
     if (this.#waiting.size > 0) this.#retry();
   }
 
+  /** The disk failed meanwhile: whether the request was carried out is not known, and nobody is told. */
+  abandoned(ticket: Ticket): void {
+    ticket.running = false;
+    const leftovers = this.#leftovers.get(ticket.asker.host);
+    if (leftovers?.delete(ticket) && leftovers.size === 0) this.#leftovers.delete(ticket.asker.host);
+    this.#forget(ticket);
+    this.#retry();
+  }
+
   /** Lets every request that waits go as far as it can, in the order of arrival. */
   #retry(): void {
     for (const ticket of [...this.#waiting]) {

@@ -1,3 +1,4 @@
+import type { ListedEntry } from '../store/group-list.js';
 import type { Chain } from './object-io.js';
 
 /**
@@ -13,10 +14,19 @@ export type Change =
   | { readonly kind: 'allocate'; readonly end: number }
   /** Removes what the first layer has from `length` bytes of the object on. */
   | { readonly kind: 'cut'; readonly length: number }
+  /** Changes nothing; answers what these layers have at the index. */
+  | { readonly kind: 'inspect'; readonly layers: readonly number[] }
+  /** Changes nothing; answers these ranges of one layer's object. */
+  | {
+      readonly kind: 'extract';
+      readonly layer: number;
+      readonly ranges: readonly { readonly offset: number; readonly length: number }[];
+    }
   /** Makes one layer's object what it is on the member that was chosen to be equal to. */
-  | ({ readonly kind: 'equal' } & Equalizing);
+  | Equalizing;
 
 export interface Equalizing {
+  readonly kind: 'equal';
   readonly layer: number;
   /** What the layer has there: an object of `end` bytes, a hole marker, or no entry. */
   readonly shape: Shape;
@@ -24,7 +34,10 @@ export interface Equalizing {
   readonly blocks: readonly { readonly offset: number; readonly data: Buffer }[];
 }
 
-export type Shape = { readonly kind: 'object'; readonly end: number } | { readonly kind: 'hole' | 'nothing' };
+export type Shape =
+  | { readonly kind: 'object'; readonly end: number }
+  | { readonly kind: 'hole' }
+  | { readonly kind: 'nothing' };
 
 interface Request {
   /** Unique to the host that asks, as long as its process lives. */
@@ -102,6 +115,14 @@ export interface FenceRequest {
   readonly copies: number;
 }
 
+/** What may differ between copies of an image, as far as one host knows. */
+export interface FenceAnswer {
+  readonly disks: readonly {
+    readonly disk: number;
+    readonly active: readonly { readonly family: number; readonly layer: number; readonly index: number }[];
+  }[];
+}
+
 /** Asks an in-sync disk for all that it has of a group. */
 export interface ListRequest extends Request {
   readonly type: 'list';
@@ -110,6 +131,12 @@ export interface ListRequest extends Request {
   readonly epoch: number;
   /** The entry after which the answer goes on; null for the first. */
   readonly after: { readonly family: number; readonly index: number } | null;
+}
+
+export interface ListAnswer {
+  readonly entries: readonly ListedEntry[];
+  /** Whether there is nothing after `entries`. */
+  readonly complete: boolean;
 }
 
 /** Asks an in-sync disk what all layers of one index are like. */
@@ -139,6 +166,19 @@ export type MemberRequest = ChangeRequest | ReadRequest | FlushRequest | RetireR
 
 /** What a member asks that makes itself equal to another. */
 export type RecoveryRequest = ListRequest | DescribeRequest | FetchRequest;
+
+/** Asks the holder of an image's writer role to give it to this incarnation of the asker. */
+export interface ReleaseRequest {
+  readonly type: 'release';
+  readonly request: number;
+  readonly vdi: number;
+  /** That the asker saw it hold. */
+  readonly generation: number;
+  readonly incarnation: number;
+}
+
+/** Everything that goes from host to host. */
+export type Message = MemberRequest | ReleaseRequest | Reply;
 
 /** Why a member does not do what it was asked. */
 export type Refusal =

@@ -39,15 +39,20 @@ interface Operation {
   readonly index: number;
   readonly pg: number;
   readonly change: Change;
-  readonly object: WriterObject;
+  /** What it changes; null where it only looks. */
+  readonly object: WriterObject | null;
+  /** The only disk that is asked; null for all of `acting`. */
+  readonly only: number | null;
   /** Of the group, when it was last sent. */
   since: number;
   /** By disk, the request that has not been answered under that `since`. */
   readonly asked: Map<number, ChangeRequest>;
-  readonly resolve: (body: ReadonlyMap<number, unknown>) => void;
-  /** By disk, what was answered. */
+  readonly resolve: (answers: Answers | null) => void;
   readonly answers: Map<number, unknown>;
 }
+
+/** By disk, what was answered. */
+export type Answers = ReadonlyMap<number, unknown>;
 
 interface FlushedGroup {
   since: number;
@@ -61,7 +66,7 @@ interface Flush {
   readonly groups: Map<number, FlushedGroup>;
   /** Sent and not answered, by number. */
   readonly asked: Map<number, FlushRequest>;
-  readonly resolve: () => void;
+  readonly resolve: (flushed: boolean) => void;
 }
 
 /** A group of the image's table, as far as the image was written there. */
@@ -81,7 +86,7 @@ interface Held {
   readonly chain: Chain;
   readonly index: number;
   readonly change: Change;
-  readonly resolve: (body: ReadonlyMap<number, unknown>) => void;
+  readonly resolve: (answers: Answers | null) => void;
 }
 
 /**
@@ -106,6 +111,8 @@ export class Writer {
   /** Changes that wait for room among the active objects. */
   readonly #held: Held[] = [];
   #makingRoom = false;
+  #stopped = false;
+  #closed = false;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -125,8 +132,23 @@ export class Writer {
     return this.#operations.size === 0 && this.#held.length === 0 && this.#active.size === 0;
   }
 
+  /** Whether the role is over: nothing is begun any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   get inFlight(): number {
-    return this.#operations.size;
+    return this.#operations.size + this.#held.length;
+  }
+
+  /** The epoch since which the members of an index's group are what they are. */
+  since(index: number): number {
+    return this.#group(this.#options.pgOf(index)).since;
+  }
+
+  /** Disks of an index's group whose copies are complete. */
+  insync(index: number): readonly number[] {
+    return this.#group(this.#options.pgOf(index)).insync;
   }
 
   /** Whether acknowledged changes to a group are not known to be on disk. */
@@ -144,8 +166,9 @@ export class Writer {
     written.touched = this.#flushesBegun;
   }
 
-  /** Resolves when the change is done, with what each disk answered. */
-  change(chain: Chain, index: number, change: Change): Promise<ReadonlyMap<number, unknown>> {
+  /** Resolves when the change is done, with what each disk answered; null where the writer was stopped or closed before. */
+  change(chain: Chain, index: number, change: Change): Promise<Answers | null> {
+    if (this.#stopped || this.#closed) return Promise.resolve(null);
     return new Promise((resolve) => {
       const held = { chain, index, change, resolve };
       if (this.#mustWait(held)) this.#held.push(held);
@@ -154,8 +177,27 @@ export class Writer {
     });
   }
 
-  /** Resolves when everything that was done before the call is on disk at all of `acting`. */
-  flush(chain: Chain): Promise<void> {
+  /**
+   * Asks all of `acting`, or one disk, about an index, and changes nothing. Null where the writer was stopped, or the one
+   * disk is no member any more.
+   */
+  look(chain: Chain, index: number, change: Change, only: number | null = null): Promise<Answers | null> {
+    if (this.#stopped) return Promise.resolve(null);
+    return new Promise((resolve) => this.#start({ chain, index, change, resolve }, null, only));
+  }
+
+  /** From now on no change is begun, until `reopen`: the role is about to be given away. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  reopen(): void {
+    this.#closed = false;
+  }
+
+  /** Resolves when everything that was done before the call is on disk at all of `acting`; false: stopped before. */
+  flush(chain: Chain): Promise<boolean> {
+    if (this.#stopped) return Promise.resolve(false);
     return new Promise((resolve) => {
       const groups = new Map<number, FlushedGroup>();
       for (const [pg, { clean }] of this.#groups) if (!clean) groups.set(pg, { since: -1, left: new Set() });
@@ -195,7 +237,7 @@ export class Writer {
   /** The host has a new session: whatever it has not answered goes again. */
   linkOpened(host: string): void {
     for (const [number, asker] of this.#requests) {
-      const request = 'asked' in asker && 'sequence' in asker ? findRequest(asker, number) : asker.asked.get(number);
+      const request = 'sequence' in asker ? findRequest(asker, number) : asker.asked.get(number);
       if (request && this.#map.disks[request.disk]?.host === host) this.#port.send(request.disk, request);
     }
   }
@@ -212,26 +254,17 @@ export class Writer {
     else this.#flushAnswered(asker, request);
   }
 
-  /** What was not done is the caller's to do again, under a new generation: in the order in which it came. */
-  stop(): Held[] {
-    const left: Held[] = [...this.#operations.values()].map(({ chain, index, change, resolve }) => ({
-      chain,
-      index,
-      change,
-      resolve,
-    }));
-    left.push(...this.#held);
+  /** Ends the role: what was not done is the caller's to do again, under a new generation. */
+  stop(): void {
+    this.#stopped = true;
+    const operations = [...this.#operations.values(), ...this.#held];
+    const flushes = [...this.#flushes];
     this.#operations.clear();
     this.#requests.clear();
     this.#held.length = 0;
-    return left;
-  }
-
-  /** Flushes that had not ended when the writer was stopped. */
-  stopFlushes(): { chain: Chain; resolve: () => void }[] {
-    const left = [...this.#flushes].map(({ chain, resolve }) => ({ chain, resolve }));
     this.#flushes.clear();
-    return left;
+    for (const { resolve } of operations) resolve(null);
+    for (const { resolve } of flushes) resolve(false);
   }
 
   #mustWait({ chain, index }: Held): boolean {
@@ -239,21 +272,27 @@ export class Writer {
     return this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(chain.layers[0]!.layer, index);
   }
 
-  #begin({ chain, index, change, resolve }: Held): void {
-    const sequence = this.#sequence++;
+  #begin(held: Held): void {
+    const { chain, index, change } = held;
     const pg = this.#options.pgOf(index);
     const layer = change.kind === 'equal' ? change.layer : chain.layers[0]!.layer;
     const object = this.#activate(chain.family, layer, index, pg);
-    object.sequence = sequence;
-    object.outstanding++;
-    object.touched = this.#flushesBegun;
+    object.sequence = this.#sequence;
     const written = this.#written(pg);
-    written.outstanding++;
-    written.touched = this.#flushesBegun;
     written.clean = false;
+    for (const touched of [object, written]) {
+      touched.outstanding++;
+      touched.touched = this.#flushesBegun;
+    }
+    this.#start(held, object, null);
+  }
+
+  #start({ chain, index, change, resolve }: Held, object: WriterObject | null, only: number | null): void {
+    const pg = this.#options.pgOf(index);
     const asked = new Map<number, ChangeRequest>();
     const answers = new Map<number, unknown>();
-    const operation = { sequence, chain, index, pg, change, object, since: -1, asked, resolve, answers };
+    const sequence = this.#sequence++;
+    const operation = { sequence, chain, index, pg, change, object, only, since: -1, asked, resolve, answers };
     this.#operations.set(sequence, operation);
     this.#sendOperation(operation);
   }
@@ -267,15 +306,20 @@ export class Writer {
   }
 
   #sendOperation(operation: Operation): void {
-    const { chain, index, pg, change, sequence } = operation;
+    const { chain, index, pg, change, sequence, only } = operation;
     const { vdi, copies } = this.#options;
     const group = this.#group(pg);
     for (const { request } of operation.asked.values()) this.#requests.delete(request);
     operation.asked.clear();
     operation.answers.clear();
     operation.since = group.since;
+    if (only !== null && group.acting.length > 0 && !group.acting.includes(only)) {
+      this.#operations.delete(sequence);
+      operation.resolve(null);
+      return;
+    }
     const { generation, done } = this;
-    for (const disk of group.acting) {
+    for (const disk of only === null ? group.acting : group.acting.filter((each) => each === only)) {
       const request: ChangeRequest = {
         type: 'change',
         request: this.#port.nextRequest(),
@@ -296,9 +340,11 @@ export class Writer {
     // Nothing was asked of a group without a member: it goes on when there is one again.
     if (operation.asked.size > 0) return;
     this.#operations.delete(operation.sequence);
-    for (const touched of [operation.object, this.#written(operation.pg)]) {
-      touched.outstanding--;
-      touched.touched = this.#flushesBegun;
+    if (operation.object) {
+      for (const touched of [operation.object, this.#written(operation.pg)]) {
+        touched.outstanding--;
+        touched.touched = this.#flushesBegun;
+      }
     }
     operation.resolve(operation.answers);
   }
@@ -355,7 +401,7 @@ export class Writer {
       written.flushSince = since;
       if (isCovered(written, flush.number)) written.clean = true;
     }
-    flush.resolve();
+    flush.resolve(true);
   }
 
   #isRetirable(object: WriterObject): boolean {
@@ -391,8 +437,9 @@ export class Writer {
     const chain = oldest?.chain ?? this.#held[0]?.chain;
     if (!chain) return;
     this.#makingRoom = true;
-    void this.flush(chain).then(() => {
+    void this.flush(chain).then((flushed) => {
       this.#makingRoom = false;
+      if (!flushed) return;
       this.retire();
       // Whatever is still in flight keeps its object active, and ends.
       if (this.#held.length > 0) this.#makeRoom();

@@ -1,0 +1,13 @@
+import type { GroupLayout } from '../store/group-list.js';
+import type { Disk } from '../store/index.js';
+import type { IndexLocks } from './index-locks.js';
+import type { Recovery } from './recovery.js';
+
+/** A disk of this host as a member of groups. */
+export interface ReplicaDisk {
+  readonly disk: Disk;
+  /** Of this disk's copies; another disk of the host may have a copy of the same index. */
+  readonly locks: IndexLocks;
+  readonly recovery: Recovery;
+  layouts(copies: number): GroupLayout;
+}

@@ -1,0 +1,348 @@
+import type { Clock } from '../cluster/clock.js';
+import { type ClusterMap, groupIn } from '../cluster/cluster-map.js';
+import type { Coordination } from '../coordination/coordination.js';
+import type { GroupLayout } from '../store/group-list.js';
+import type { Disk } from '../store/index.js';
+import { raiseModified } from '../store/raise-modified.js';
+import { StoreError } from '../store/store-error.js';
+import type { Asker } from './admission.js';
+import { DiskWork } from './disk-work.js';
+import { IndexLocks } from './index-locks.js';
+import { Inquiries } from './inquiries.js';
+import type { Links } from './links.js';
+import { Member, type Outcome, type Ticket } from './member.js';
+import type { Change, ChangeRequest, Message, ReadRequest, ReleaseRequest, Reply } from './messages.js';
+import type { Chain } from './object-io.js';
+import { type Completed, Recovery } from './recovery.js';
+import type { ReplicaDisk } from './replica-disk.js';
+import { WriterRole } from './role.js';
+import { decodeWriter, NO_WRITER, writerKey } from './writer-record.js';
+
+/** Requests between parts of one process need no session. */
+const OWN_SESSION = 0;
+/** Before a read that nobody answered is tried by the next map, or the store is asked again. */
+const RETRY_MS = 200;
+
+export interface ReplicaHostOptions {
+  host: string;
+  bootId: string;
+  clock: Clock;
+  coordination: Coordination;
+  links: Links<Message>;
+  /** The placement group of an index, and the redundancy of a family. */
+  pgOf(family: number, index: number): number;
+  copiesOf(family: number): number;
+  groupCount: number;
+  incarnation(): number;
+  /** Whether reads and writes may be answered now, by the rule of liveness and the map. */
+  mayAnswer(): boolean;
+  map(): ClusterMap;
+  refreshMap(): Promise<ClusterMap>;
+  fetchMap(epoch: number): void;
+  /** A disk failed: it has to leave the map. */
+  onDiskFailed(disk: number): void;
+  /** `completed` may have changed. */
+  onCompleted(): void;
+  onError(error: unknown): void;
+}
+
+/** What an image's I/O needs to know of it. */
+export interface ImageOptions {
+  vdi: number;
+  copies: number;
+  chain(): Chain;
+}
+
+/** All of replication on one host: its disks as members, its writers and readers, and what connects them to peers. */
+export class ReplicaHost {
+  readonly #options: ReplicaHostOptions;
+  readonly #disks = new Map<number, ReplicaDisk>();
+  readonly #inquiries: Inquiries;
+  readonly #member: Member;
+  readonly #work: DiskWork;
+  readonly #roles = new Map<number, WriterRole>();
+  readonly #fetchingWriters = new Set<number>();
+  #wake: (() => void)[] = [];
+
+  constructor(options: ReplicaHostOptions, disks: Iterable<Disk>) {
+    this.#options = options;
+    this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as Message));
+    this.#work = new DiskWork(this.#disks);
+    for (const disk of disks) this.addDisk(disk);
+    this.#member = new Member(options.map(), {
+      execute: (ticket) => void this.#execute(ticket),
+      answer: (asker, request, outcome) => this.#answer(asker, request, outcome),
+      fetchMap: (epoch) => options.fetchMap(epoch),
+      fetchWriter: (vdi) => void this.#fetchWriter(vdi),
+      pull: (request) => this.#pull(request),
+      isToDo: ({ disk, copies, pg, chain, index }) =>
+        this.#disks.get(disk)!.recovery.isToDo({ copies, pg }, chain.family, index),
+      hasDisk: (disk) => this.#disks.get(disk)?.disk.failed === null,
+      isActive: (disk, family, index, layers) => this.#isActive(disk, family, index, layers),
+      mayAnswer: () => options.mayAnswer(),
+    });
+  }
+
+  addDisk(disk: Disk): void {
+    const { clock, bootId, map, fetchMap, onCompleted, onError } = this.#options;
+    const locks = new IndexLocks();
+    const layouts = (copies: number) => this.#layout(copies);
+    const recovery = new Recovery(disk, locks, {
+      ...{ clock, inquiries: this.#inquiries, bootId, map, fetchMap, layout: layouts, onError },
+      onChange: () => {
+        onCompleted();
+        this.#member.rightChanged();
+      },
+      onPulled: (number, family, index) => this.#member.pulled(number, family, index),
+    });
+    this.#disks.set(disk.number, { disk, locks, recovery, layouts });
+  }
+
+  /** Groups that this host's disks have completed. */
+  get completed(): Completed[] {
+    return [...this.#disks.values()].flatMap(({ recovery }) => recovery.completed);
+  }
+
+  /** Stores on this host's disks what has to be stored before it acts by the map. */
+  async prepare(map: ClusterMap, before: ClusterMap): Promise<void> {
+    await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
+  }
+
+  async #prepareDisk({ disk }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
+    if (disk.failed) return;
+    try {
+      await raiseModified(disk, (family, index) => {
+        const copies = this.#options.copiesOf(family);
+        const pg = this.#options.pgOf(family, index);
+        const { since } = groupIn(map, copies, pg);
+        const known = before.tables[copies]?.[pg]?.since;
+        return since === known ? null : since;
+      });
+      for (const [copies, table] of Object.entries(map.tables)) {
+        const groups = [...table.keys()].filter((pg) => table[pg]!.insync.includes(disk.number));
+        if (groups.length === 0) continue;
+        await disk.groups.setInsync(
+          groups.map((pg) => ({ copies: Number(copies), pg })),
+          map.epoch,
+        );
+      }
+    } catch (error) {
+      this.#diskError(disk.number, error);
+    }
+  }
+
+  mapAdopted(map: ClusterMap): void {
+    this.#inquiries.cancelWhere((host) => map.hosts[host]?.up !== true);
+    for (const { recovery } of this.#disks.values()) recovery.mapAdopted(map);
+    this.#member.mapAdopted(map);
+    for (const role of this.#roles.values()) role.mapAdopted(map);
+    this.#wakeAll();
+  }
+
+  /** This host is up with a new incarnation: what it knew of writers, and held of roles, is void. */
+  incarnationChanged(): void {
+    this.#member.forgetWriters();
+    for (const role of this.#roles.values()) role.lose();
+  }
+
+  /** Whether the host may answer has changed. */
+  rightChanged(): void {
+    this.#member.rightChanged();
+    this.#wakeAll();
+  }
+
+  linkOpened(host: string, session: number): void {
+    this.#member.sessionOpened(host, session);
+    this.#inquiries.linkOpened(host);
+    for (const role of this.#roles.values()) role.linkOpened(host);
+  }
+
+  received(host: string, session: number, message: Message): void {
+    switch (message.type) {
+      case 'reply':
+        if (!this.#inquiries.replied(message)) for (const role of this.#roles.values()) role.replied(message);
+        break;
+      case 'release':
+        void this.#release({ host, session }, message);
+        break;
+      default:
+        this.#member.received({ host, session }, message);
+    }
+  }
+
+  /** The writer role of an image on this host. */
+  role(image: ImageOptions): WriterRole {
+    let role = this.#roles.get(image.vdi);
+    if (!role) {
+      const { host, clock, coordination, incarnation, map, refreshMap, fetchMap, pgOf } = this.#options;
+      role = new WriterRole(
+        {
+          ...{ host, clock, coordination, inquiries: this.#inquiries, incarnation, map, refreshMap, fetchMap, pgOf },
+          send: (disk, message) => this.#sendToDisk(disk, message),
+        },
+        image,
+      );
+      this.#roles.set(image.vdi, role);
+    }
+    return role;
+  }
+
+  async change(image: ImageOptions, index: number, change: Change, opened: number): Promise<void> {
+    await this.role(image).change(image.chain, index, change, opened);
+    await this.#mayAnswer();
+  }
+
+  async flush(image: ImageOptions, opened: number): Promise<void> {
+    await this.role(image).flush(opened);
+    await this.#mayAnswer();
+  }
+
+  /** Throws FencedError where the handle is dead. `generation` is that of the image as the caller knows it. */
+  async read(image: ImageOptions, index: number, offset: number, length: number): Promise<Buffer> {
+    for (;;) {
+      const generation = await this.#generation(image.vdi);
+      const reply = generation === null ? null : await this.#ask(image, index, offset, length, generation);
+      if (reply && !reply.refusal && this.#options.mayAnswer()) return reply.body as Buffer;
+      if (reply?.refusal?.reason === 'unequal') await this.role(image).equalize();
+      else if (reply?.refusal?.reason === 'map') this.#options.fetchMap(reply.refusal.epoch);
+      else if (!reply || !reply.refusal) await this.#pause();
+    }
+  }
+
+  close(): void {
+    for (const role of this.#roles.values()) role.close();
+    for (const { recovery } of this.#disks.values()) recovery.close();
+  }
+
+  async #ask(
+    { vdi, copies, chain: chainOf }: ImageOptions,
+    index: number,
+    offset: number,
+    length: number,
+    generation: number,
+  ): Promise<Reply | null> {
+    const map = this.#options.map();
+    const chain = chainOf();
+    const pg = this.#options.pgOf(chain.family, index);
+    const group = groupIn(map, copies, pg);
+    const hosts = group.insync.map((disk) => ({ disk, host: map.disks[disk]?.host ?? '' }));
+    const up = hosts.filter(({ host }) => map.hosts[host]?.up);
+    const source = up.find(({ host }) => host === this.#options.host) ?? up[index % Math.max(1, up.length)];
+    if (!source) return null;
+    const { disk, host } = source;
+    const request = { type: 'read', disk, copies, pg, since: group.since, vdi, generation, chain, index } as const;
+    const range = { offset, length };
+    const { answer, cancel } = this.#inquiries.ask(
+      host,
+      (number): ReadRequest => ({ ...request, ...range, request: number }),
+    );
+    // A member that does not answer may be cut off: the next map tells, and another one may be asked.
+    const stop = this.#options.clock.after(RETRY_MS * 5, cancel);
+    const reply = await answer;
+    stop();
+    return reply;
+  }
+
+  /** The generation of an image as the store has it; null while the store does not answer. */
+  async #generation(vdi: number): Promise<number | null> {
+    const own = this.#roles.get(vdi)?.writer;
+    if (own) return own.generation;
+    const found = await this.#options.coordination.get(writerKey(vdi)).catch(() => undefined);
+    if (found === undefined) return null;
+    return found === null ? 0 : decodeWriter(found.value).generation;
+  }
+
+  async #execute(ticket: Ticket): Promise<void> {
+    let outcome: Outcome;
+    try {
+      outcome = await this.#work.execute(ticket.request);
+    } catch (error) {
+      // Not answered: the disk leaves the map, and whoever asked goes on without it.
+      if ('disk' in ticket.request) this.#diskError(ticket.request.disk, error);
+      else this.#options.onError(error);
+      this.#member.abandoned(ticket);
+      return;
+    }
+    this.#member.executed(ticket, outcome);
+  }
+
+  #diskError(disk: number, error: unknown): void {
+    if (error instanceof StoreError) this.#options.onDiskFailed(disk);
+    else this.#options.onError(error);
+  }
+
+  #answer({ host, session }: Asker, request: number, { refusal, body }: Outcome): void {
+    const reply: Reply = { type: 'reply', request, ...(refusal && { refusal }), ...(body !== undefined && { body }) };
+    if (host === this.#options.host) this.#later(() => this.received(host, OWN_SESSION, reply));
+    // An answer by another session would be to a question that was asked again.
+    else this.#options.links.send(host, reply, session);
+  }
+
+  #sendToDisk(disk: number, message: Message): void {
+    const host = this.#options.map().disks[disk]?.host;
+    if (host !== undefined) this.#sendTo(host, message);
+  }
+
+  #sendTo(host: string, message: Message): void {
+    if (host === this.#options.host) this.#later(() => this.received(host, OWN_SESSION, message));
+    else this.#options.links.send(host, message);
+  }
+
+  #later(callback: () => void): void {
+    queueMicrotask(callback);
+  }
+
+  #pull({ disk, copies, pg, chain, index }: ChangeRequest): void {
+    const { recovery } = this.#disks.get(disk)!;
+    recovery.pullNow({ copies, pg }, chain.family, index).catch((error) => this.#diskError(disk, error));
+  }
+
+  async #fetchWriter(vdi: number): Promise<void> {
+    if (this.#fetchingWriters.has(vdi)) return;
+    this.#fetchingWriters.add(vdi);
+    try {
+      const found = await this.#options.coordination.get(writerKey(vdi));
+      this.#member.writerKnown(vdi, found ? decodeWriter(found.value) : NO_WRITER);
+    } catch {
+      // The store does not answer: requests wait, and ask again then.
+      await new Promise<void>((wake) => this.#options.clock.after(RETRY_MS, wake));
+    } finally {
+      this.#fetchingWriters.delete(vdi);
+      this.#later(() => this.#member.rightChanged());
+    }
+  }
+
+  async #release(asker: Asker, request: ReleaseRequest): Promise<void> {
+    const released = (await this.#roles.get(request.vdi)?.release(asker.host, request)) ?? false;
+    this.#answer(asker, request.request, { body: { released } });
+  }
+
+  #isActive(number: number, family: number, index: number, layers: readonly { layer: number }[]): boolean {
+    const disk = this.#disks.get(number)?.disk;
+    return layers.some(({ layer }) => disk?.layers.get(family, layer)?.active.has(index));
+  }
+
+  #layout(copies: number): GroupLayout {
+    const { pgOf, copiesOf, groupCount } = this.#options;
+    return { groupCount, groupOf: pgOf, has: (family) => copiesOf(family) === copies };
+  }
+
+  /** Resolves when this host may answer its guests. */
+  async #mayAnswer(): Promise<void> {
+    while (!this.#options.mayAnswer()) {
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve);
+      });
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.after(RETRY_MS, resolve));
+  }
+
+  #wakeAll(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const each of wake) each();
+  }
+}

@@ -1,0 +1,307 @@
+import type { Clock } from '../cluster/clock.js';
+import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
+import type { Coordination } from '../coordination/coordination.js';
+import { Equalizer, type UnequalObject } from './equalizer.js';
+import type { Inquiries } from './inquiries.js';
+import type { Change, FenceAnswer, Message, ReleaseRequest, Reply } from './messages.js';
+import type { Chain } from './object-io.js';
+import { Writer } from './writer.js';
+import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } from './writer-record.js';
+
+/** Before a store that did not answer, or a holder that did not give the role, is asked again. */
+const RETRY_MS = 200;
+
+/** A handle of this host is dead: another host took the image over. */
+export class FencedError extends Error {
+  readonly code = 'EIO';
+
+  constructor(vdi: number) {
+    super(`image ${vdi} was taken over by another host: close it, and open it again`);
+    this.name = 'FencedError';
+  }
+}
+
+export interface RoleContext {
+  readonly host: string;
+  readonly clock: Clock;
+  readonly coordination: Coordination;
+  readonly inquiries: Inquiries;
+  incarnation(): number;
+  map(): ClusterMap;
+  /** Reads the map from the store now. Rejects as the store does. */
+  refreshMap(): Promise<ClusterMap>;
+  fetchMap(epoch: number): void;
+  pgOf(family: number, index: number): number;
+  send(disk: number, message: Message): void;
+}
+
+export interface RoleOptions {
+  vdi: number;
+  copies: number;
+  /** What the image shows now. */
+  chain(): Chain;
+}
+
+/** Why the role is taken: what only has to be made equal leaves its holder's handles alone. */
+export type Purpose = 'write' | 'equalize';
+
+/**
+ * The writer role of one image on this host: takes it when it is needed, from nobody, from a live holder by asking, from
+ * one that is gone by a fence; gives it back when it is asked to.
+ */
+export class WriterRole {
+  readonly #context: RoleContext;
+  readonly #options: RoleOptions;
+  #writer: Writer | null = null;
+  #equalizer: Equalizer | null = null;
+  #taking: Promise<Writer> | null = null;
+  #releasing: Promise<boolean> | null = null;
+  #fenced: Readonly<Record<string, number>> = {};
+  #closed = false;
+
+  constructor(context: RoleContext, options: RoleOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  get writer(): Writer | null {
+    return this.#writer;
+  }
+
+  /**
+   * Changes an index, under whatever generation it takes. `opened` is the generation that the image had when the handle
+   * was opened. Throws FencedError.
+   */
+  async change(chain: () => Chain, index: number, change: Change, opened: number): Promise<void> {
+    for (;;) {
+      const writer = await this.take('write', opened);
+      await this.#equalizer?.before(index);
+      if (await writer.change(chain(), index, change)) return;
+    }
+  }
+
+  /** Flushes what this host or a holder before it was told to write. Throws FencedError. */
+  async flush(opened: number): Promise<void> {
+    for (;;) {
+      // Without the role there is nothing of ours that is not flushed: it was given back clean.
+      if (!this.#writer && !this.#taking) return;
+      const writer = await this.take('write', opened);
+      if (await writer.flush(this.#options.chain())) return;
+    }
+  }
+
+  /** Makes everything equal that an earlier holder may have left different. */
+  async equalize(): Promise<void> {
+    const writer = await this.take('equalize', Number.POSITIVE_INFINITY);
+    if (!writer.stopped) await this.#equalizer?.all();
+  }
+
+  /** The writer of this host, once it holds the role. Throws FencedError. */
+  async take(purpose: Purpose, opened: number): Promise<Writer> {
+    for (;;) {
+      if (this.#releasing) {
+        await this.#releasing;
+        continue;
+      }
+      if (!this.#writer) {
+        this.#taking ??= this.#take(purpose).finally(() => {
+          this.#taking = null;
+        });
+        await this.#taking;
+        continue;
+      }
+      if ((this.#fenced[this.#context.host] ?? 0) > opened) throw new FencedError(this.#options.vdi);
+      return this.#writer;
+    }
+  }
+
+  mapAdopted(map: ClusterMap): void {
+    this.#writer?.mapAdopted(map);
+  }
+
+  linkOpened(host: string): void {
+    this.#writer?.linkOpened(host);
+  }
+
+  replied(reply: Reply): void {
+    this.#writer?.replied(reply);
+  }
+
+  /** A new incarnation of this host: what it held under the old one has to be taken anew. */
+  lose(): void {
+    this.#writer?.stop();
+    this.#writer = null;
+    this.#equalizer = null;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.lose();
+  }
+
+  /** A peer wants the role: gives it, with everything equal and flushed. Answers whether it was given. */
+  async release(asker: string, { incarnation, generation }: ReleaseRequest): Promise<boolean> {
+    // Whoever waits for the role being taken gets to use it once.
+    if (this.#taking) await this.#taking.catch(() => undefined);
+    const writer = this.#writer;
+    if (!writer || writer.generation !== generation || this.#releasing) return false;
+    this.#releasing = this.#release(writer, { host: asker, incarnation }).finally(() => {
+      this.#releasing = null;
+    });
+    return this.#releasing;
+  }
+
+  async #release(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
+    await this.#equalizer?.all();
+    // What begins later would reach some copies only, and the next holder takes them for equal.
+    writer.close();
+    const given = await this.#giveTo(writer, to);
+    writer.reopen();
+    return given;
+  }
+
+  async #giveTo(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
+    while (!writer.stopped && !writer.isClean) {
+      if (!(await writer.flush(this.#options.chain()))) return false;
+      writer.retire();
+      if (!writer.isClean) await this.#pause();
+    }
+    if (writer.stopped) return false;
+    const stored = await this.#read().catch(() => null);
+    if (stored?.record.generation !== writer.generation) return false;
+    const next = { ...stored.record, generation: writer.generation + 1, holder: to, clean: true };
+    const given = await this.#store(next, stored.revision).catch(() => null);
+    // Whether it was stored is not known: it is found out by whoever takes the role next.
+    if (given !== false) this.#drop(writer);
+    return given === true;
+  }
+
+  #drop(writer: Writer): void {
+    writer.stop();
+    if (this.#writer !== writer) return;
+    this.#writer = null;
+    this.#equalizer = null;
+  }
+
+  async #take(purpose: Purpose): Promise<Writer> {
+    const { host } = this.#context;
+    for (;;) {
+      if (this.#closed) await new Promise(() => undefined);
+      const stored = await this.#read().catch(() => null);
+      if (!stored) {
+        await this.#pause();
+        continue;
+      }
+      const { record } = stored;
+      this.#fenced = record.fenced;
+      const { holder } = record;
+      const incarnation = this.#context.incarnation();
+      const isOurs = holder?.host === host && holder.incarnation === incarnation;
+      if (isOurs && record.clean) {
+        // Given by its holder before us, and not used yet.
+        if (await this.#store({ ...record, clean: false }, stored.revision).catch(() => false)) {
+          return this.#begin(record.generation, []);
+        }
+      } else if (!holder && record.clean) {
+        const next = { ...record, generation: record.generation + 1, holder: { host, incarnation }, clean: false };
+        if (await this.#store(next, stored.revision).catch(() => false)) return this.#begin(next.generation, []);
+      } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
+        if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
+      } else {
+        const taken = await this.#fence(stored.record, stored.revision, purpose);
+        if (taken) return taken;
+      }
+    }
+  }
+
+  async #ask(holder: string, generation: number): Promise<boolean> {
+    const { vdi } = this.#options;
+    const incarnation = this.#context.incarnation();
+    const { answer } = this.#context.inquiries.ask(holder, (request) => ({
+      ...({ type: 'release', vdi, generation, incarnation } as const),
+      request,
+    }));
+    const reply = await answer;
+    return (reply?.body as { released: boolean } | undefined)?.released === true;
+  }
+
+  /**
+   * Takes the role from whoever has it: the generation is stored first, the map read after that, and every host that is
+   * up adopts the generation and answers with what may differ. Null where somebody else was faster.
+   */
+  async #fence(record: WriterRecord, revision: number, purpose: Purpose): Promise<Writer | null> {
+    const { host } = this.#context;
+    const generation = record.generation + 1;
+    const { holder } = record;
+    const fenced =
+      purpose === 'write' && holder && holder.host !== host
+        ? { ...record.fenced, [holder.host]: generation }
+        : record.fenced;
+    const next = { generation, holder: { host, incarnation: this.#context.incarnation() }, clean: false, fenced };
+    if (!(await this.#store(next, revision).catch(() => false))) return null;
+    this.#fenced = fenced;
+    const map = await this.#context.refreshMap().catch(() => null);
+    if (!map) return null;
+    const found = await this.#askAll(map, generation);
+    return found && this.#begin(generation, found);
+  }
+
+  /** What every host that is up has active of the image; null where one knows a later generation. */
+  async #askAll(map: ClusterMap, generation: number): Promise<UnequalObject[] | null> {
+    const { vdi, copies } = this.#options;
+    const hosts = Object.keys(map.hosts).filter((host) => map.hosts[host]!.up);
+    const message = { type: 'fence', epoch: map.epoch, vdi, generation, chain: this.#options.chain(), copies } as const;
+    const replies = await Promise.all(
+      hosts.map((host) => this.#context.inquiries.ask(host, (request) => ({ ...message, request })).answer),
+    );
+    const found = new Map<string, UnequalObject>();
+    for (const reply of replies) {
+      // A host that is not up any more answers nobody, and comes back without an older generation.
+      if (!reply) continue;
+      if (reply.refusal) return null;
+      for (const { active } of (reply.body as FenceAnswer).disks) {
+        for (const object of active) found.set(`${object.family}/${object.layer}/${object.index}`, object);
+      }
+    }
+    return [...found.values()];
+  }
+
+  #begin(generation: number, unequal: Iterable<UnequalObject>): Writer {
+    const { vdi, copies, chain } = this.#options;
+    const writer = new Writer({
+      ...{ vdi, copies, generation },
+      map: this.#context.map(),
+      pgOf: (index) => this.#context.pgOf(chain().family, index),
+      port: {
+        nextRequest: () => this.#context.inquiries.nextRequest(),
+        send: (disk, message) => this.#context.send(disk, message),
+        fetchMap: (epoch) => this.#context.fetchMap(epoch),
+        fenced: () => this.#drop(writer),
+      },
+    });
+    this.#writer = writer;
+    this.#equalizer = new Equalizer(writer, unequal, chain);
+    void this.#equalizer.all();
+    return writer;
+  }
+
+  async #read(): Promise<{ record: WriterRecord; revision: number }> {
+    const found = await this.#context.coordination.get(writerKey(this.#options.vdi));
+    return found
+      ? { record: decodeWriter(found.value), revision: found.modRevision }
+      : { record: NO_WRITER, revision: 0 };
+  }
+
+  async #store(record: WriterRecord, modRevision: number): Promise<boolean> {
+    const key = writerKey(this.#options.vdi);
+    const { succeeded } = await this.#context.coordination.transaction({
+      compare: [{ key, modRevision }],
+      success: [{ put: key, value: encodeWriter(record) }],
+    });
+    return succeeded;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#context.clock.after(RETRY_MS, resolve));
+  }
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod';
+
+/** Who writes to an image: `/writer/<vdi>`. */
+export interface WriterRecord {
+  /** Grows by one with each fence and each hand-over. */
+  readonly generation: number;
+  /** Null: nobody holds the role. */
+  readonly holder: { readonly host: string; readonly incarnation: number } | null;
+  /** What was written before this generation is flushed, and equal at all copies. */
+  readonly clean: boolean;
+  /**
+   * By host, the generation by which its role was last taken because another host opened the image for writing and took
+   * its lock or wrote: handles that were opened there before it are dead.
+   */
+  readonly fenced: Readonly<Record<string, number>>;
+}
+
+export const NO_WRITER: WriterRecord = { generation: 0, holder: null, clean: true, fenced: {} };
+
+const schema = z.strictObject({
+  generation: z.int().nonnegative(),
+  holder: z.strictObject({ host: z.string(), incarnation: z.int().positive() }).nullable(),
+  clean: z.boolean(),
+  fenced: z.record(z.string(), z.int().positive()),
+});
+
+export function writerKey(vdi: number): string {
+  return `/writer/${vdi}`;
+}
+
+export function encodeWriter(record: WriterRecord): Uint8Array {
+  return Buffer.from(JSON.stringify(record));
+}
+
+/** Throws a ZodError or SyntaxError for what is none. */
+export function decodeWriter(value: Uint8Array): WriterRecord {
+  return schema.parse(JSON.parse(Buffer.from(value).toString()));
+}
