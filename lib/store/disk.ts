@@ -17,6 +17,7 @@ import { ObjectFiles } from './object-files.js';
 import { ObjectIndex } from './object-index.js';
 import { PairTable } from './pair-table.js';
 import { dropUnsynced, syncInherited } from './predecessor.js';
+import { Replaced } from './replaced.js';
 import { Serials } from './serials.js';
 import { Space } from './space.js';
 import { messageOf, StoreError } from './store-error.js';
@@ -90,6 +91,7 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly serials: Serials;
   readonly space: Space;
   readonly trash: Trash;
+  readonly replaced: Replaced;
   readonly files: ObjectFiles;
   /** Where it is replicated. */
   ring: WriteRing | null = null;
@@ -129,6 +131,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.serials = new Serials(this.index);
     this.space = new Space(directory, this.io, (total) => this.emit('resized', total));
     this.trash = new Trash(this.io, this.index);
+    this.replaced = new Replaced(this);
     this.files = new ObjectFiles(directory, this, (family, layer) => this.layer(family, layer));
     this.#health = new Health(directory, record, this.io, time);
   }
@@ -190,20 +193,29 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.index.keepSpare();
     // Before the boot id is stored, which says that all of this boot was noted.
     if (this.replicated) this.ring = await WriteRing.open(this.io, this.directory, bootId, rebooted || !known);
+    let disposeReplaced = () => {};
     await this.index.commit(() => {
-      if (rebooted) dropUnsynced(this.index);
+      if (rebooted) {
+        const { handled, dispose } = this.replaced.putBackWithin();
+        dropUnsynced(this.index, handled);
+        disposeReplaced = dispose;
+      }
       this.index.setBoot(bootId, false);
     });
+    disposeReplaced();
+    this.replaced.inherit();
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));
     if (!clean && !rebooted) {
-      this.#inherited = syncInherited(this, this.system).then(() => {
+      this.#inherited = syncInherited(this, this.system).then(async () => {
+        await this.replaced.settleInherited();
         this.#adoptActive();
         this.#sweep();
       });
       // Flushes report it.
       this.#inherited.catch(() => {});
     } else {
+      await this.replaced.settleInherited();
       this.#adoptActive();
       if (!clean) this.#sweep();
     }
@@ -306,17 +318,27 @@ export class Disk extends EventEmitter<DiskEvents> {
    * Resolves when every write to the layers that was answered before the call is durable. Rejects with DISK_FAILED.
    */
   async flush(family: number, layers: readonly LayerView[]): Promise<void> {
-    if (this.io.failure) throw this.io.failure;
-    if (this.#inherited) {
-      await this.#inherited;
-      this.#inherited = null;
-    }
+    await this.syncInherited();
     const states: LayerState[] = [];
     for (const { layer } of layers) {
       const state = this.layers.get(family, layer);
       if (state) states.push(state);
     }
     await this.flusher.flush(states);
+  }
+
+  /** As `flush`, of all layers of all families, and what pulls put in place. */
+  async flushAll(): Promise<void> {
+    await this.syncInherited();
+    await this.flusher.flush([...this.layers.values()]);
+  }
+
+  /** Resolves when what an earlier process wrote is on disk. Rejects with DISK_FAILED. */
+  async syncInherited(): Promise<void> {
+    if (this.io.failure) throw this.io.failure;
+    if (!this.#inherited) return;
+    await this.#inherited;
+    this.#inherited = null;
   }
 
   /** Flushes everything and closes the disk. The caller has no operation under way. */
@@ -346,6 +368,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     const layers = [...this.layers.values()];
     await this.flusher.flush(layers);
     await this.activity.retireAll(layers);
+    await this.replaced.idle();
     await this.trash.drain();
     await this.index.commit(() => this.index.setBoot(this.system.bootId(), true));
     await this.index.durable();

@@ -47,6 +47,8 @@ export class Flusher {
   /** The object is gone, and nothing of the file needs to reach the disk. */
   forget(file: OpenFile): void {
     this.#clean(file);
+    // A commit that fails takes the disk out, which says so itself.
+    file.pulled?.settle(file)?.catch(() => {});
     this.#descriptors.forget(file);
     this.#wake();
   }
@@ -147,13 +149,16 @@ export class Flusher {
 
     // One that was forgotten took its mark with it, and the mark found there now would be its successor's.
     const marked = files.filter((file) => file.unsynced && !file.forgotten);
-    if (marked.length === 0) return;
-    await this.#index.commit(() => {
-      for (const file of marked) {
-        file.unsynced = false;
-        this.#index.unmarkUnsynced(file.layer.family, file.index, file.layer.layer);
-      }
-    });
+    if (marked.length > 0) {
+      await this.#index.commit(() => {
+        for (const file of marked) {
+          file.unsynced = false;
+          this.#index.unmarkUnsynced(file.layer.family, file.index, file.layer.layer);
+        }
+      });
+    }
+    // What it replaced is kept until here.
+    await Promise.all(files.map((file) => file.pulled?.settle(file)));
   }
 
   async #drain(): Promise<void> {

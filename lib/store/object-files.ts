@@ -58,7 +58,6 @@ export class ObjectFiles {
   async #open(pg: number, family: number, index: number, layer: number, serial: number): Promise<OpenFile | null> {
     const path = this.path(pg, family, index, serial);
     let fd: number;
-    let created = false;
     try {
       fd = await this.#parts.io.open(path, constants.O_RDWR);
     } catch (error) {
@@ -69,10 +68,10 @@ export class ObjectFiles {
       if (!this.#parts.index.isActive(family, index, layer)) throw new StoreError('EIO', `${path} is missing`);
       await this.#ensureDirectory(pg);
       fd = await this.#parts.io.open(path, constants.O_RDWR | constants.O_CREAT);
-      created = true;
+      // At once: a reader does not make it dirty, so no flush would, and the next power cut would take it again.
+      await this.syncGroup(pg);
     }
     const file = new OpenFile(fd, path, pg, family, index, serial, this.#layerOf(family, layer));
-    file.fresh = created;
     // Given up while it was being opened: the reader that is here has it once more, then it is closed.
     file.forgotten = !this.#holds(family, index, serial);
     this.#parts.descriptors.add(file);

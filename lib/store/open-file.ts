@@ -1,4 +1,5 @@
 import type { ActiveObject, LayerState } from './layer-state.js';
+import type { PulledFiles } from './replaced.js';
 
 /** An object's file while it has a descriptor. There is one for a serial at any time. */
 export class OpenFile {
@@ -22,6 +23,8 @@ export class OpenFile {
   fresh = false;
   /** The index marks it unsynced. */
   unsynced = false;
+  /** A pull put it in place, and is to be told when it is on disk or given up. */
+  pulled: PulledFiles | null = null;
   /** Known to have all the blocks of an object, so that no write can run out of space. */
   whole = false;
   /** The index has it no more: to be closed when nobody uses it. */

@@ -20,6 +20,11 @@ export class PairTable<T> {
     if (row?.delete(second) && row.size === 0) this.#rows.delete(first);
   }
 
+  /** Those whose first number is `first`. */
+  valuesOf(first: number): Iterable<T> {
+    return this.#rows.get(first)?.values() ?? [];
+  }
+
   *values(): Generator<T> {
     for (const row of this.#rows.values()) yield* row.values();
   }

@@ -1,5 +1,5 @@
 import type { Disk } from './disk.js';
-import { OBJECT } from './entry.js';
+import { type Key, OBJECT } from './entry.js';
 import type { ObjectIndex } from './object-index.js';
 import { messageOf } from './store-error.js';
 import type { System } from './system.js';
@@ -9,9 +9,13 @@ import type { System } from './system.js';
  * the process, writes in the page cache.
  */
 
-/** Within a commit: takes out the objects whose copies a power cut may have torn, so that what they hide shows again. */
-export function dropUnsynced(index: ObjectIndex): void {
+/**
+ * Within a commit: takes out the objects whose copies a power cut may have torn, so that what they hide shows again; not
+ * those for which `handled` says that it was seen to.
+ */
+export function dropUnsynced(index: ObjectIndex, handled: (key: Key) => boolean): void {
   for (const { key, serial } of index.unsyncedObjects()) {
+    if (handled(key)) continue;
     const { family, index: at, layer } = key;
     if (index.find(family, at, layer) === OBJECT && index.foundSerial === serial) index.remove(family, at, layer);
     else index.unmarkUnsynced(family, at, layer);

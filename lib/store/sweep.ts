@@ -26,6 +26,7 @@ export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
           .scan(file.family, file.index, file.index + 1, Number.MAX_SAFE_INTEGER)
           .find((object) => object.kind === OBJECT && object.serial === file.serial);
         const path = join(objects, group.name, entry.name);
+        if (!known && disk.replaced.keeps(file, file.serial)) continue;
         if (!known) await disk.io.unlink(path);
         else if (disk.index.isActive(known.family, known.index, known.layer)) await measureAgain(disk, known, path);
       }

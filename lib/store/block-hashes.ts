@@ -1,0 +1,51 @@
+import { crypto_generichash } from 'sodium-native';
+import { CHUNK_BYTES } from './constants.js';
+import type { Disk } from './disk.js';
+import type { OpenFile } from './open-file.js';
+import { isZero } from './zeros.js';
+
+/** What is compared, and fetched where it differs. */
+export const PULL_BLOCK_BYTES = 64 * 1024;
+/** Of a block's hash. All zeros: the block is nothing but zeros; all ones: the hash is not known. */
+export const PULL_HASH_BYTES = 16;
+
+const ZERO = Buffer.alloc(PULL_HASH_BYTES);
+const UNKNOWN = Buffer.alloc(PULL_HASH_BYTES, 0xff);
+
+export function blockCount(length: number): number {
+  return Math.ceil(length / PULL_BLOCK_BYTES);
+}
+
+/** A hash (BLAKE2b) of each block of the file's first `length` bytes, the last of which may be short. */
+export async function hashBlocks(disk: Disk, file: OpenFile, length: number): Promise<Buffer> {
+  const hashes = Buffer.alloc(blockCount(length) * PULL_HASH_BYTES);
+  await disk.chunks.with(async (chunk) => {
+    for (let position = 0; position < length; position += CHUNK_BYTES) {
+      const wanted = Math.min(CHUNK_BYTES, length - position);
+      const filled = await disk.io.read(file.fd, chunk, wanted, position);
+      // The file was cut since its length was asked for.
+      chunk.fill(0, filled, wanted);
+      for (let start = 0; start < wanted; start += PULL_BLOCK_BYTES) {
+        const end = Math.min(start + PULL_BLOCK_BYTES, wanted);
+        if (isZero(chunk, start, end)) continue;
+        const at = ((position + start) / PULL_BLOCK_BYTES) * PULL_HASH_BYTES;
+        crypto_generichash(hashes.subarray(at, at + PULL_HASH_BYTES), chunk.subarray(start, end));
+      }
+    }
+  });
+  return hashes;
+}
+
+/** Whether a block is known to be nothing but zeros. A block behind the last counts so. */
+export function isZeroBlock(hashes: Buffer, block: number): boolean {
+  const at = block * PULL_HASH_BYTES;
+  return at >= hashes.length || hashes.compare(ZERO, 0, PULL_HASH_BYTES, at, at + PULL_HASH_BYTES) === 0;
+}
+
+/** Whether both are known to have the same bytes in a block. */
+export function isSameBlock(hashes: Buffer, others: Buffer, block: number): boolean {
+  const at = block * PULL_HASH_BYTES;
+  if (at >= hashes.length || at >= others.length) return isZeroBlock(hashes, block) && isZeroBlock(others, block);
+  const end = at + PULL_HASH_BYTES;
+  return hashes.compare(others, at, end, at, end) === 0 && hashes.compare(UNKNOWN, 0, PULL_HASH_BYTES, at, end) !== 0;
+}
