@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { CLUSTER_MAP_FORMAT, type ClusterMap, type Leaving, type MapGroup } from './cluster-map.js';
 import { RecordCodec } from './record.js';
 
+/** The map's key in the coordination store. */
+export const MAP_KEY = '/map';
+
 /**
  * The map as `/map` holds it. A group is a list, `[acting, insync, since, lossy]`, with an object of what only some have
  * at its end; a cluster has thousands of them in one value.

@@ -1,0 +1,27 @@
+import { z } from 'zod';
+import { RecordCodec } from './record.js';
+
+/** Who replaces the map: `/conductor`. */
+export interface ConductorRecord {
+  readonly host: string;
+  readonly incarnation: number;
+  /** Differs with each renewal. */
+  readonly counter: number;
+}
+
+export const CONDUCTOR_KEY = '/conductor';
+
+const codec = new RecordCodec<ConductorRecord>(
+  'the record of the conductor',
+  1,
+  z.strictObject({ host: z.string().min(1), incarnation: z.int().positive(), counter: z.int().nonnegative() }),
+);
+
+export function encodeConductorRecord(record: ConductorRecord): Uint8Array {
+  return codec.encode(record);
+}
+
+/** Throws RecordError WRONG_FORMAT, as decodeClusterMap. */
+export function decodeConductorRecord(bytes: Uint8Array): ConductorRecord {
+  return codec.decode(bytes);
+}
