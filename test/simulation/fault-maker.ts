@@ -1,0 +1,263 @@
+import type { Random } from '../helpers/random.js';
+import type { BegunKind } from './fault-rates.js';
+import type { Direction, DiskTrouble, Fault, Unsynced } from './faults.js';
+import { type Range, within } from './network-conditions.js';
+
+/** Clocks are put forward by at most so much, all steps together, within the interval. */
+export const CLOCK_STEP_MS_MAX = 10;
+export const CLOCK_STEP_INTERVAL_MS = 10_000;
+
+const WORKER_AWAY_MS: Range = [20, 3000];
+const HOST_AWAY_MS: Range = [500, 60_000];
+/** Below and above the TTL of 4 s. */
+const PAUSE_MS: Range = [10, 12_000];
+const CUT_MS: Range = [100, 30_000];
+const STORE_MS: Range = [500, 20_000];
+const DISK_MS: Range = [500, 40_000];
+const DRAIN_MS: Range = [5000, 120_000];
+/** Numbers of disks are drawn from so many, whatever a host has. */
+const DISK_NUMBERS = 60;
+
+const DISK_TROUBLES: readonly DiskTrouble[] = [
+  'read-error',
+  'write-error',
+  'sync-error',
+  'hang',
+  'full',
+  'vanish',
+  'swap',
+  'restore',
+];
+const UNSYNCED: readonly Unsynced[] = ['kept', 'lost', 'torn', 'torn'];
+
+/** What begins, and what ends it later. */
+export interface Made {
+  fault: Fault;
+  ends: { afterMs: number; fault: Fault }[];
+}
+
+type HostState = 'spare' | 'up' | 'draining' | 'away' | 'removed';
+
+export interface MakerOptions {
+  hosts: readonly string[];
+  spares: readonly string[];
+  hostsMin: number;
+}
+
+/** Makes faults that make sense: it remembers which hosts there are, and what is the matter with each. */
+export class FaultMaker {
+  readonly #random: Random;
+  readonly #nowMs: () => number;
+  readonly #hostsMin: number;
+  readonly #states = new Map<string, HostState>();
+  /** Hosts that were draining when they went away are so still when they return. */
+  readonly #draining = new Set<string>();
+  readonly #steppedAtMs = new Map<string, number>();
+  #storeOut = false;
+  #storeSlow = false;
+  #troubleNext = 1;
+
+  constructor(random: Random, nowMs: () => number, { hosts, spares, hostsMin }: MakerOptions) {
+    this.#random = random;
+    this.#nowMs = nowMs;
+    this.#hostsMin = hostsMin;
+    for (const host of hosts) this.#states.set(host, 'up');
+    for (const host of spares) this.#states.set(host, 'spare');
+  }
+
+  /** Null where there can be none of this kind now. */
+  make(kind: BegunKind): Made | null {
+    switch (kind) {
+      case 'conductor':
+        return { fault: { kind, ms: this.#random.chance(0.5) ? null : this.#duration(PAUSE_MS) }, ends: [] };
+      case 'power-cut':
+        return this.#powerCut();
+      case 'store-outage':
+        return this.#storeOut ? null : this.#lasting({ kind }, STORE_MS, { kind: 'store-back' });
+      case 'store-slow':
+        return this.#storeSlow ? null : this.#lasting({ kind }, STORE_MS, { kind: 'store-fast' });
+      case 'cut':
+        return this.#cut();
+      case 'reset':
+        return this.#reset();
+      case 'join':
+        return this.#withHost(['spare'], (host) => ({ fault: { kind, host }, ends: [] }));
+      case 'force-remove':
+        if (this.#members().length <= this.#hostsMin) return null;
+        return this.#withHost(['away'], (host) => ({ fault: { kind, host }, ends: [] }));
+      case 'drain':
+        return this.#drain();
+      default:
+        return this.#withHost(['up', 'draining'], (host) => this.#onRunning(kind, host));
+    }
+  }
+
+  /** Whether there is anything to it, as things are now. */
+  applies(fault: Fault): boolean {
+    if (fault.kind === 'start') return this.#states.get(fault.host) === 'away';
+    if (fault.kind === 'undrain' || fault.kind === 'remove') return this.#draining.has(fault.host);
+    return true;
+  }
+
+  /** Keeps up with what was carried out. */
+  note(fault: Fault): void {
+    switch (fault.kind) {
+      case 'kill':
+      case 'reboot':
+        this.#states.set(fault.host, 'away');
+        break;
+      case 'power-cut':
+        for (const host of fault.hosts) this.#states.set(host, 'away');
+        break;
+      case 'start':
+        this.#states.set(fault.host, this.#draining.has(fault.host) ? 'draining' : 'up');
+        break;
+      case 'join':
+        this.#states.set(fault.host, 'up');
+        break;
+      case 'drain':
+        this.#draining.add(fault.host);
+        this.#states.set(fault.host, 'draining');
+        break;
+      case 'undrain':
+        this.#draining.delete(fault.host);
+        if (this.#states.get(fault.host) === 'draining') this.#states.set(fault.host, 'up');
+        break;
+      case 'remove':
+      case 'force-remove':
+        this.#draining.delete(fault.host);
+        this.#states.set(fault.host, 'removed');
+        break;
+      case 'clock-step':
+        this.#steppedAtMs.set(fault.host, this.#nowMs());
+        break;
+      default:
+        this.#noteStore(fault);
+    }
+  }
+
+  #noteStore({ kind }: Fault): void {
+    if (kind === 'store-outage' || kind === 'store-back') this.#storeOut = kind === 'store-outage';
+    if (kind === 'store-slow' || kind === 'store-fast') this.#storeSlow = kind === 'store-slow';
+  }
+
+  #onRunning(kind: BegunKind, host: string): Made | null {
+    const start: Fault = { kind: 'start', host };
+    switch (kind) {
+      case 'kill':
+        return this.#lasting({ kind, host }, WORKER_AWAY_MS, start);
+      case 'reboot':
+        return this.#lasting({ kind, host, unsynced: this.#one(UNSYNCED) }, HOST_AWAY_MS, start);
+      case 'pause':
+      case 'suspend':
+        return { fault: { kind, host, ms: this.#duration(PAUSE_MS) }, ends: [] };
+      case 'clock-step':
+        return this.#clockStep(host);
+      case 'store-cut':
+        return this.#lasting({ kind, host }, STORE_MS, { kind: 'store-heal', host });
+      case 'disk':
+        return this.#disk(host);
+      case 'disk-add':
+        return { fault: { kind, host }, ends: [] };
+      case 'disk-remove':
+        return { fault: { kind, host, disk: this.#random.below(DISK_NUMBERS) }, ends: [] };
+      default:
+        throw new Error(`no fault of one host: ${kind}`);
+    }
+  }
+
+  #disk(host: string): Made {
+    const disk = this.#random.below(DISK_NUMBERS);
+    const trouble = this.#one(DISK_TROUBLES);
+    const number = this.#troubleNext++;
+    const fault: Fault = { kind: 'disk', host, disk, trouble, number };
+    if (trouble === 'swap' || trouble === 'restore') return { fault, ends: [] };
+    return this.#lasting(fault, DISK_MS, { kind: 'disk-mend', host, number });
+  }
+
+  #clockStep(host: string): Made | null {
+    const last = this.#steppedAtMs.get(host) ?? Number.NEGATIVE_INFINITY;
+    if (this.#nowMs() - last < CLOCK_STEP_INTERVAL_MS) return null;
+    return { fault: { kind: 'clock-step', host, ms: this.#random.next() * CLOCK_STEP_MS_MAX }, ends: [] };
+  }
+
+  #powerCut(): Made | null {
+    const hosts = this.#hosts(['up', 'draining']);
+    if (hosts.length === 0) return null;
+    const fault: Fault = { kind: 'power-cut', hosts, unsynced: this.#one(UNSYNCED) };
+    const ends = hosts.map((host): Made['ends'][number] => ({
+      afterMs: this.#duration(HOST_AWAY_MS),
+      fault: { kind: 'start', host },
+    }));
+    return { fault, ends };
+  }
+
+  #drain(): Made | null {
+    // Those away may be lost to a forced removal yet.
+    if (this.#hosts(['up']).length <= this.#hostsMin) return null;
+    const leaves = this.#random.chance(0.5);
+    return this.#withHost(['up'], (host) =>
+      this.#lasting({ kind: 'drain', host }, DRAIN_MS, { kind: leaves ? 'remove' : 'undrain', host }),
+    );
+  }
+
+  /** One direction, both, a host from all others, or the hosts into two parts, in one direction or both. */
+  #cut(): Made | null {
+    const hosts = this.#members();
+    if (hosts.length < 2) return null;
+    const shuffled = this.#shuffled(hosts);
+    const many = this.#random.chance(0.5) ? 1 : 1 + this.#random.below(hosts.length - 1);
+    const left = shuffled.slice(0, many);
+    const right = this.#random.chance(0.4) ? shuffled.slice(many, many + 1) : shuffled.slice(many);
+    const both = this.#random.chance(0.6);
+    const directions: Direction[] = [];
+    for (const one of left) {
+      for (const other of right) {
+        directions.push(both || this.#random.chance(0.5) ? [one, other] : [other, one]);
+        if (both) directions.push([other, one]);
+      }
+    }
+    return this.#lasting({ kind: 'cut', directions }, CUT_MS, { kind: 'heal', directions });
+  }
+
+  #reset(): Made | null {
+    const [first, second] = this.#shuffled(this.#members());
+    if (first === undefined || second === undefined) return null;
+    return { fault: { kind: 'reset', first, second }, ends: [] };
+  }
+
+  #members(): string[] {
+    return this.#hosts(['up', 'draining', 'away']);
+  }
+
+  #hosts(states: readonly HostState[]): string[] {
+    return [...this.#states].filter(([, state]) => states.includes(state)).map(([host]) => host);
+  }
+
+  #withHost(states: readonly HostState[], make: (host: string) => Made | null): Made | null {
+    const hosts = this.#hosts(states);
+    return hosts.length === 0 ? null : make(this.#one(hosts));
+  }
+
+  #lasting(fault: Fault, range: Range, end: Fault): Made {
+    return { fault, ends: [{ afterMs: this.#duration(range), fault: end }] };
+  }
+
+  /** Short ones are more likely: as many between 10 and 100 ms as between 1 and 10 s. */
+  #duration([minMs, maxMs]: Range): number {
+    return Math.exp(within(this.#random, [Math.log(minMs), Math.log(maxMs)]));
+  }
+
+  #one<Value>(values: readonly Value[]): Value {
+    return values[this.#random.below(values.length)]!;
+  }
+
+  #shuffled(values: readonly string[]): string[] {
+    const shuffled = [...values];
+    for (let at = shuffled.length - 1; at > 0; at--) {
+      const other = this.#random.below(at + 1);
+      [shuffled[at], shuffled[other]] = [shuffled[other]!, shuffled[at]!];
+    }
+    return shuffled;
+  }
+}

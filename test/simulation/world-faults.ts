@@ -1,0 +1,51 @@
+import type { SimulatedStore } from './coordination-store.js';
+import type { Fault } from './faults.js';
+import type { Network } from './network.js';
+import { CALM_NETWORK } from './network-conditions.js';
+import { CALM_STORE, SLOW_STORE, type StoreConditions } from './store-conditions.js';
+
+/** What is outside of all hosts. */
+export interface World<Message> {
+  network: Network<Message>;
+  store: SimulatedStore;
+  /** How the store is while nothing is wrong with it. */
+  storeConditions: StoreConditions;
+}
+
+/** Carries out a fault of the network or the store, and what calm means to them. Answers false for those of hosts. */
+export function carryOutInWorld<Message>(world: World<Message>, fault: Fault): boolean {
+  const { network, store } = world;
+  switch (fault.kind) {
+    case 'cut':
+      for (const [from, to] of fault.directions) network.cut(from, to);
+      return true;
+    case 'heal':
+      for (const [from, to] of fault.directions) network.heal(from, to);
+      return true;
+    case 'reset':
+      network.reset(fault.first, fault.second);
+      return true;
+    case 'store-outage':
+    case 'store-back':
+      store.setAvailable(fault.kind === 'store-back');
+      return true;
+    case 'store-slow':
+      store.conditions = SLOW_STORE;
+      return true;
+    case 'store-fast':
+      store.conditions = world.storeConditions;
+      return true;
+    case 'store-cut':
+    case 'store-heal':
+      store.setReachable(fault.host, fault.kind === 'store-heal');
+      return true;
+    case 'calm':
+      network.healAll();
+      network.conditions = CALM_NETWORK;
+      store.conditions = CALM_STORE;
+      // Hosts have their part in it too.
+      return false;
+    default:
+      return false;
+  }
+}
