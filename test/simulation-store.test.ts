@@ -172,6 +172,12 @@ class StoreRun {
     if (power) this.run.reboot();
     else this.run.kill();
     await this.open();
+    // What was not flushed is given up by the clock, too, whether somebody has read it or not.
+    if (random.chance(0.3)) await this.run.pass(8000);
+    if (random.chance(0.2)) {
+      for (const disk of this.#disks) await this.run.settle(disk.close());
+      await this.open();
+    }
     for (const image of this.#images) await this.#check(image, power);
   }
 

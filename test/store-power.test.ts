@@ -1,4 +1,4 @@
-import { readdir, truncate } from 'node:fs/promises';
+import { readdir, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
@@ -172,3 +172,23 @@ async function makeLeftover(disk: Disk): Promise<string> {
   disk.files.release(file);
   return file.path.slice(disk.directory.length);
 }
+
+test('an object that lost its file in a power cut is a hole from then on, also when nobody reads it', async (t) => {
+  const disk = await newDisk(t);
+  const objects = await openObjects([disk]);
+  const image = chainOf(1, 1);
+  await objects.write(image, 0, 0, Buffer.alloc(4096, 1));
+  await objects.flush(image);
+  await objects.write(image, 1, 0, Buffer.alloc(4096, 2));
+  const directory = await killedCopy(t, disk);
+  const files = await filesOf(directory);
+  t.is(files.length, 2);
+  await unlink(files[1]!);
+  const rebooted = await openDisk(t, directory, { system: NEXT_BOOT });
+  await rebooted.close();
+  const again = await openObjects([await openDisk(t, directory, { system: NEXT_BOOT })]);
+  t.alike(await readAt(again, image, 0, 0, 4096), Buffer.alloc(4096, 1));
+  t.alike(await readAt(again, image, 1, 0, 4096), Buffer.alloc(4096));
+  await again.write(image, 1, 0, Buffer.alloc(512, 3));
+  t.alike(await readAt(again, image, 1, 0, 512), Buffer.alloc(512, 3));
+});

@@ -13,6 +13,7 @@ import { GroupRecords } from './group-records.js';
 import { Health } from './health.js';
 import { type DiskIdentity, type DiskRecord, writeRecord } from './identity.js';
 import { LayerState } from './layer-state.js';
+import { replaceLost } from './lost-files.js';
 import { ObjectFiles } from './object-files.js';
 import { ObjectIndex } from './object-index.js';
 import { PairTable } from './pair-table.js';
@@ -203,6 +204,7 @@ export class Disk extends EventEmitter<DiskEvents> {
       this.index.setBoot(bootId, false);
     });
     disposeReplaced();
+    if (rebooted) await replaceLost(this);
     this.replaced.inherit();
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));

@@ -1,4 +1,8 @@
 const SECTOR_BYTES = 512;
+/** Of an object, and a sector of it at least. */
+const SECTORS_PER_INDEX = 8192;
+/** A sector of each byte. */
+const FILLED = Array.from({ length: 256 }, (_, byte) => Buffer.alloc(SECTOR_BYTES, byte));
 
 interface Sector {
   /** What the last flush left, and every write since, the newest last; not those under way. */
@@ -9,15 +13,18 @@ interface Sector {
 
 /** What an image may show, sector by sector; each is filled with one byte. */
 export class SectorImage {
-  readonly #sectors = new Map<string, Sector>();
+  readonly #sectors = new Map<number, Sector>();
 
   /** A write begins; what is answered ends it. */
   begin(index: number, offset: number, length: number, byte: number): () => void {
+    const first = keyOf(index, offset);
+    const count = length / SECTOR_BYTES;
     const sectors: Sector[] = [];
-    for (let at = offset; at < offset + length; at += SECTOR_BYTES) {
-      // A whole object that is discarded has sectors that nobody looks at.
-      const sector = length > 1024 * 1024 ? this.#sectors.get(`${index} ${at}`) : this.#sector(index, at);
-      if (sector) sectors.push(sector);
+    if (count === SECTORS_PER_INDEX) {
+      // Most are never looked at.
+      for (const [key, sector] of this.#sectors) if (key >= first && key < first + count) sectors.push(sector);
+    } else {
+      for (let key = first; key < first + count; key++) sectors.push(this.#sector(key));
     }
     for (const sector of sectors) sector.running.push(byte);
     return () => {
@@ -45,25 +52,26 @@ export class SectorImage {
    */
   settle(index: number, offset: number, shown: Buffer, power: boolean): void {
     for (let at = 0; at < shown.length; at += SECTOR_BYTES) {
-      const { values, running } = this.#sector(index, offset + at);
-      const bytes = shown.subarray(at, at + SECTOR_BYTES);
-      const byte = bytes[0]!;
+      const key = keyOf(index, offset + at);
+      const sector = this.#sector(key);
+      const { values, running } = sector;
+      const byte = shown[at]!;
+      const whole = shown.compare(FILLED[byte]!, 0, SECTOR_BYTES, at, at + SECTOR_BYTES) === 0;
+      if (whole && running.length === 0 && values.length === 1 && values[0] === byte) continue;
       const allowed = [...(power ? values : values.slice(-1)), ...running];
-      if (!allowed.includes(byte) || bytes.some((other) => other !== byte)) {
+      if (!allowed.includes(byte) || !whole) {
         throw new Error(
           `${index}+${offset + at} shows ${byte}, not one of ${allowed}${power ? ' after a reboot' : ''}`,
         );
       }
       // Without a power cut it may still be lost in the next.
-      this.#sectors.set(`${index} ${offset + at}`, {
-        values: power ? [byte] : [...values, ...running, byte],
-        running: [],
-      });
+      sector.values = power ? [byte] : [...new Set([...values, ...running])].filter((value) => value !== byte);
+      if (!power) sector.values.push(byte);
+      sector.running = [];
     }
   }
 
-  #sector(index: number, at: number): Sector {
-    const key = `${index} ${at}`;
+  #sector(key: number): Sector {
     let sector = this.#sectors.get(key);
     if (!sector) {
       sector = { values: [0], running: [] };
@@ -71,4 +79,8 @@ export class SectorImage {
     }
     return sector;
   }
+}
+
+function keyOf(index: number, offset: number): number {
+  return index * SECTORS_PER_INDEX + offset / SECTOR_BYTES;
 }
