@@ -1,9 +1,7 @@
 import type { Coordination, Watch } from '../coordination/coordination.js';
 import type { Clock } from './clock.js';
 import { type ClusterMap, EMPTY_MAP } from './cluster-map.js';
-import { decodeClusterMap } from './cluster-map-record.js';
-
-export const MAP_KEY = '/map';
+import { decodeClusterMap, MAP_KEY } from './cluster-map-record.js';
 
 /** Between two tries to read the map from a store that does not answer. */
 const RETRY_MS = 200;
@@ -51,7 +49,7 @@ export class MapFollower {
   start(): void {
     this.#watch = this.#options.coordination.watch(MAP_KEY, (events) => {
       for (const { type, keyValue } of events) {
-        if (type === 'put' && keyValue.key === MAP_KEY) this.#offer(keyValue.value, keyValue.modRevision);
+        if (type === 'put' && keyValue.key === MAP_KEY) this.offer(keyValue.value, keyValue.modRevision);
       }
     });
     this.fetch(Math.max(1, this.#options.adoptedEpoch));
@@ -72,7 +70,7 @@ export class MapFollower {
   /** Reads the map from the store now; resolves when it, or a later one, is adopted. Rejects as the store does. */
   async refresh(): Promise<ClusterMap> {
     const found = await this.#options.coordination.get(MAP_KEY);
-    if (found) this.#offer(found.value, found.modRevision);
+    if (found) this.offer(found.value, found.modRevision);
     while (this.#adopting) await this.#adopting;
     return this.#map;
   }
@@ -87,7 +85,8 @@ export class MapFollower {
     this.#fetching = false;
   }
 
-  #offer(value: Uint8Array, revision: number): void {
+  /** A map that somebody read from the store, at that revision. */
+  offer(value: Uint8Array, revision: number): void {
     const map = decodeClusterMap(value);
     if (map.epoch <= (this.#newest?.map.epoch ?? this.#map.epoch) || map.epoch < this.#options.adoptedEpoch) return;
     this.#newest = { map, revision };

@@ -1,3 +1,4 @@
+import type { Report } from '../cluster/observation.js';
 import type { ListedEntry } from '../store/group-list.js';
 import type { Chain } from './object-io.js';
 
@@ -177,8 +178,14 @@ export interface ReleaseRequest {
   readonly incarnation: number;
 }
 
+/** Tells the conductor what it cannot see. Not answered: it is repeated until the map shows it. */
+export interface ReportMessage {
+  readonly type: 'report';
+  readonly report: Report;
+}
+
 /** Everything that goes from host to host. */
-export type Message = MemberRequest | ReleaseRequest | Reply;
+export type Message = MemberRequest | ReleaseRequest | ReportMessage | Reply;
 
 /** Why a member does not do what it was asked. */
 export type Refusal =

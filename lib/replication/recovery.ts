@@ -189,9 +189,9 @@ export class Recovery {
     const { disk, host, epoch } = this.#source(group);
     const found: ListedEntry[] = [];
     for (let after: ListRequest['after'] = null; ; ) {
-      const reply = await this.#ask<ListAnswer>(host, { type: 'list', disk, ...group, epoch, after });
+      const reply: ListAnswer = await this.#ask<ListAnswer>(host, { type: 'list', disk, ...group, epoch, after });
       found.push(...reply.entries);
-      const last = reply.entries.at(-1);
+      const last: ListedEntry | undefined = reply.entries.at(-1);
       if (reply.complete || !last) return found;
       after = { family: last.family, index: last.index };
     }

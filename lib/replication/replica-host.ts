@@ -11,12 +11,14 @@ import { IndexLocks } from './index-locks.js';
 import { Inquiries } from './inquiries.js';
 import type { Links } from './links.js';
 import { Member, type Outcome, type Ticket } from './member.js';
-import type { Change, ChangeRequest, Message, ReadRequest, ReleaseRequest, Reply } from './messages.js';
+import type { Change, ChangeRequest, Message, ReadRequest, ReleaseRequest, Reply, ReportMessage } from './messages.js';
 import type { Chain } from './object-io.js';
 import { type Completed, Recovery } from './recovery.js';
 import type { ReplicaDisk } from './replica-disk.js';
 import { WriterRole } from './role.js';
 import { decodeWriter, NO_WRITER, writerKey } from './writer-record.js';
+
+type ObjectMessage = Exclude<Message, ReportMessage>;
 
 /** Requests between parts of one process need no session. */
 const OWN_SESSION = 0;
@@ -66,7 +68,7 @@ export class ReplicaHost {
 
   constructor(options: ReplicaHostOptions, disks: Iterable<Disk>) {
     this.#options = options;
-    this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as Message));
+    this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as ObjectMessage));
     this.#work = new DiskWork(this.#disks);
     for (const disk of disks) this.addDisk(disk);
     this.#member = new Member(options.map(), {
@@ -96,6 +98,11 @@ export class ReplicaHost {
       onPulled: (number, family, index) => this.#member.pulled(number, family, index),
     });
     this.#disks.set(disk.number, { disk, locks, recovery, layouts });
+  }
+
+  /** Whether this host serves its guests and peers now. */
+  get mayAnswer(): boolean {
+    return this.#options.mayAnswer();
   }
 
   /** Groups that this host's disks have completed. */
@@ -157,7 +164,7 @@ export class ReplicaHost {
     for (const role of this.#roles.values()) role.linkOpened(host);
   }
 
-  received(host: string, session: number, message: Message): void {
+  received(host: string, session: number, message: ObjectMessage): void {
     switch (message.type) {
       case 'reply':
         if (!this.#inquiries.replied(message)) for (const role of this.#roles.values()) role.replied(message);
@@ -278,12 +285,12 @@ export class ReplicaHost {
     else this.#options.links.send(host, reply, session);
   }
 
-  #sendToDisk(disk: number, message: Message): void {
+  #sendToDisk(disk: number, message: ObjectMessage): void {
     const host = this.#options.map().disks[disk]?.host;
     if (host !== undefined) this.#sendTo(host, message);
   }
 
-  #sendTo(host: string, message: Message): void {
+  #sendTo(host: string, message: ObjectMessage): void {
     if (host === this.#options.host) this.#later(() => this.received(host, OWN_SESSION, message));
     else this.#options.links.send(host, message);
   }

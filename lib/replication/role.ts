@@ -3,7 +3,7 @@ import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { Equalizer, type UnequalObject } from './equalizer.js';
 import type { Inquiries } from './inquiries.js';
-import type { Change, FenceAnswer, Message, ReleaseRequest, Reply } from './messages.js';
+import type { Change, FenceAnswer, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import type { Chain } from './object-io.js';
 import { Writer } from './writer.js';
 import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } from './writer-record.js';
@@ -32,7 +32,7 @@ export interface RoleContext {
   refreshMap(): Promise<ClusterMap>;
   fetchMap(epoch: number): void;
   pgOf(family: number, index: number): number;
-  send(disk: number, message: Message): void;
+  send(disk: number, message: MemberRequest): void;
 }
 
 export interface RoleOptions {

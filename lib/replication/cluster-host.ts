@@ -1,0 +1,181 @@
+import type { OpenDisk } from '../cluster/alive-record.js';
+import type { Clock } from '../cluster/clock.js';
+import type { ClusterMap } from '../cluster/cluster-map.js';
+import { Conductor } from '../cluster/conductor.js';
+import { ConductorDriver } from '../cluster/conductor-driver.js';
+import { HostLiveness } from '../cluster/liveness.js';
+import { LivenessDriver } from '../cluster/liveness-driver.js';
+import { MapFollower } from '../cluster/map-follower.js';
+import type { NextMapOptions, Report } from '../cluster/observation.js';
+import type { Coordination } from '../coordination/coordination.js';
+import type { Disk } from '../store/index.js';
+import type { LinkEvents, Links } from './links.js';
+import type { Message } from './messages.js';
+import { ReplicaHost } from './replica-host.js';
+
+/** What a host keeps in its state directory; durable when a promise resolves. */
+export interface HostState {
+  /** Stored, higher than any that the host ever had. */
+  readonly incarnation: number;
+  readonly adoptedEpoch: number;
+  storeIncarnation(incarnation: number): Promise<void>;
+  storeAdoptedEpoch(epoch: number): Promise<void>;
+}
+
+export interface ClusterHostOptions {
+  readonly host: string;
+  readonly bootId: string;
+  readonly clock: Clock;
+  readonly coordination: Coordination;
+  readonly state: HostState;
+  readonly disks: readonly Disk[];
+  /** Hosts stop answering so long before others may think that they did. */
+  readonly marginMs: number;
+  readonly map: NextMapOptions;
+  pgOf(family: number, index: number): number;
+  copiesOf(family: number): number;
+  /** What the heartbeat says of a disk. */
+  describeDisk(disk: Disk): OpenDisk;
+  onError(error: unknown): void;
+  /** For the log: what the host or, through it, the cluster has done. */
+  note(what: string): void;
+}
+
+/**
+ * One host of a cluster while its worker runs: its heartbeat, the map that it goes by, its part in conducting, its disks
+ * as members, its writers and readers.
+ */
+export class ClusterHost implements LinkEvents<Message> {
+  readonly replica: ReplicaHost;
+  readonly follower: MapFollower;
+  readonly liveness: HostLiveness;
+  readonly #options: ClusterHostOptions;
+  readonly #links: Links<Message>;
+  readonly #beat: LivenessDriver;
+  readonly #conductor: Conductor;
+  readonly #conducting: ConductorDriver;
+  readonly #failedDisks = new Set<number>();
+  #incarnation: number;
+  #cancelReports = () => {};
+
+  constructor(options: ClusterHostOptions, links: Links<Message>) {
+    this.#options = options;
+    this.#links = links;
+    const { host, bootId, clock, coordination, state, disks, marginMs, map, pgOf, copiesOf, onError } = options;
+    const { ttlMs } = map;
+    const { incarnation } = state;
+    this.#incarnation = incarnation;
+    this.liveness = new HostLiveness({ host, bootId, incarnation, ttlMs, marginMs });
+    this.follower = new MapFollower({
+      ...{ coordination, clock, adoptedEpoch: state.adoptedEpoch },
+      prepare: async (next, before) => {
+        await this.replica.prepare(next, before);
+        await state.storeAdoptedEpoch(next.epoch);
+      },
+      adopted: (next, revision) => this.#adopted(next, revision),
+    });
+    this.replica = new ReplicaHost(
+      {
+        ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, groupCount: map.pgs, onError },
+        incarnation: () => this.liveness.incarnation,
+        mayAnswer: () => this.liveness.mayAnswer(clock.elapsedMs()),
+        map: () => this.follower.map,
+        refreshMap: () => this.follower.refresh(),
+        fetchMap: (epoch) => this.follower.fetch(epoch),
+        onDiskFailed: (disk) => {
+          this.#failedDisks.add(disk);
+          this.#report();
+        },
+        onCompleted: () => this.#report(),
+      },
+      disks,
+    );
+    this.#beat = new LivenessDriver({
+      ...{ coordination, clock, liveness: this.liveness },
+      state: () => ({
+        adopted: this.follower.map.epoch,
+        disks: disks.filter(({ failed }) => failed === null).map((disk) => options.describeDisk(disk)),
+      }),
+      storeIncarnation: (next) => state.storeIncarnation(next),
+      sawMap: (found) => this.follower.offer(found.value, found.modRevision),
+      changed: () => this.#rightChanged(),
+      failed: (error) => options.note(`the heartbeat was not stored: ${error}`),
+      evicted: () => options.note('thrown out'),
+    });
+    this.#conductor = new Conductor({ host, incarnation, options: map });
+    this.#conducting = new ConductorDriver({
+      ...{ coordination, clock, ttlMs, conductor: this.#conductor },
+      failed: (error) => options.note(`conducting: ${error}`),
+      decided: (reason) => options.note(`as conductor: ${reason}`),
+    });
+  }
+
+  start(): void {
+    this.follower.start();
+    this.#beat.start();
+    this.#conducting.start();
+    const repeat = () => {
+      this.#report();
+      this.#cancelReports = this.#options.clock.after(this.liveness.ttlMs / 2, repeat);
+    };
+    repeat();
+  }
+
+  /** Nothing that is under way has an effect on others afterwards. */
+  close(): void {
+    this.#cancelReports();
+    this.#conducting.close();
+    this.#beat.close();
+    this.follower.close();
+    this.replica.close();
+  }
+
+  opened(host: string, session: number): void {
+    this.replica.linkOpened(host, session);
+  }
+
+  lost(): void {
+    // What was asked goes again by the next session.
+  }
+
+  received(host: string, session: number, message: Message): void {
+    if (message.type === 'report') this.#conducting.report(message.report);
+    else this.replica.received(host, session, message);
+  }
+
+  #adopted(map: ClusterMap, revision: number): void {
+    this.#options.note(`adopts the map of epoch ${map.epoch}`);
+    this.#beat.adopted(map, revision);
+    this.replica.mapAdopted(map);
+    this.#report();
+  }
+
+  #rightChanged(): void {
+    const { incarnation } = this.liveness;
+    if (incarnation !== this.#incarnation) {
+      this.#incarnation = incarnation;
+      this.#conductor.raised(incarnation);
+      this.replica.incarnationChanged();
+      this.#options.note(`has incarnation ${incarnation}`);
+    }
+    this.replica.rightChanged();
+  }
+
+  /** Tells the conductor what the map does not show yet. */
+  #report(): void {
+    const { conductor } = this.#conductor;
+    if (conductor === null) return;
+    const { incarnation } = this.liveness;
+    const map = this.follower.map;
+    const reports: Report[] = [];
+    for (const completed of this.replica.completed) {
+      const group = map.tables[completed.copies]?.[completed.pg];
+      if (group && !group.insync.includes(completed.disk)) reports.push({ type: 'in-sync', incarnation, ...completed });
+    }
+    for (const disk of this.#failedDisks) reports.push({ type: 'disk-failed', disk, incarnation });
+    for (const report of reports) {
+      if (conductor === this.#options.host) this.#conducting.report(report);
+      else this.#links.send(conductor, { type: 'report', report });
+    }
+  }
+}

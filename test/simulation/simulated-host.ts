@@ -1,0 +1,187 @@
+import type { Clock } from '../../lib/cluster/clock.js';
+import { type HostRecord, hostKey } from '../../lib/cluster/host-record.js';
+import { encodeHostRecord } from '../../lib/cluster/host-records.js';
+import type { Coordination } from '../../lib/coordination/coordination.js';
+import { ClusterHost } from '../../lib/replication/cluster-host.js';
+import type { Links } from '../../lib/replication/links.js';
+import type { Message } from '../../lib/replication/messages.js';
+import { Disk } from '../../lib/store/index.js';
+import type { Random } from '../helpers/random.js';
+import { type SimulatedDevice, SimulatedMachine } from './disk.js';
+import { HostClock } from './host-clock.js';
+import { ProcessScope } from './process-scope.js';
+import type { Shared } from './world.js';
+
+/** What the host's state directory holds; it is on a disk of its own that does not fail. */
+interface HostState {
+  incarnation: number;
+  adoptedEpoch: number;
+}
+
+const STATE_WRITE_MS = 1;
+const RETRY_MS = 300;
+const MARGIN_MS = 200;
+const FREE_BYTES = 1e12;
+
+/** One run of a host's worker. */
+export interface Run {
+  readonly scope: ProcessScope;
+  readonly cluster: ClusterHost;
+  readonly clock: Clock;
+  readonly disks: readonly Disk[];
+  /** Resolves to null when the worker has ended. */
+  readonly ended: Promise<null>;
+}
+
+/** A host of the simulated cluster: its machine and disks outlive its workers, of which it has one at a time. */
+export class SimulatedHost {
+  readonly id: string;
+  readonly machine: SimulatedMachine;
+  readonly hostClock: HostClock;
+  readonly #shared: Shared;
+  readonly #random: Random;
+  readonly #devices: ReadonlyMap<number, SimulatedDevice>;
+  readonly #state: HostState = { incarnation: 0, adoptedEpoch: 0 };
+  readonly #formatted = new Set<number>();
+  #scope: ProcessScope | null = null;
+  run: Run | null = null;
+  #workers = 0;
+  #starting: ((run: Run) => void)[] = [];
+
+  constructor(id: string, shared: Shared, random: Random, devices: ReadonlyMap<number, SimulatedDevice>) {
+    this.id = id;
+    this.#shared = shared;
+    this.#random = random;
+    this.#devices = devices;
+    this.machine = new SimulatedMachine(id);
+    for (const [number, device] of devices) this.machine.mount(`/disk${number}`, device);
+    this.hostClock = new HostClock(shared.scheduler, {
+      rate: 1 + (random.below(2001) - 1000) / 100_000,
+      startMs: random.below(1_000_000),
+    });
+  }
+
+  /** The worker that serves now, or the next one. */
+  running(): Promise<Run> {
+    if (this.run) return Promise.resolve(this.run);
+    return new Promise((resolve) => {
+      this.#starting.push(resolve);
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#scope !== null;
+  }
+
+  /** Starts a worker. */
+  start(): void {
+    const { scheduler, random, trace } = this.#shared;
+    const scope = new ProcessScope(scheduler, random, `${this.id}.${++this.#workers}`);
+    this.#scope = scope;
+    trace.note(this.id, `worker ${this.#workers} starts`);
+    this.#start(scope).catch((error) => {
+      if (scope.alive) this.#shared.defect(this.id, error);
+    });
+  }
+
+  /** kill -9 of the worker. */
+  kill(): void {
+    this.#shared.trace.note(this.id, 'killed');
+    this.machine.kill(this.#random);
+    this.#end();
+  }
+
+  /** The power goes and comes back; the caller starts the worker. */
+  reboot(): void {
+    this.#shared.trace.note(this.id, 'rebooted');
+    this.#end();
+    this.machine.reboot(this.#random);
+  }
+
+  pauseFor(ms: number): void {
+    this.#shared.trace.note(this.id, `paused for ${Math.round(ms)} ms`);
+    this.#scope?.pauseFor(ms);
+  }
+
+  #end(): void {
+    this.#scope?.kill();
+    this.#scope = null;
+    this.run = null;
+  }
+
+  async #start(scope: ProcessScope): Promise<void> {
+    const { store } = this.#shared;
+    const clock = this.hostClock.of(scope);
+    const coordination = store.client(this.id, scope);
+    const timer = { elapsedMs: () => clock.elapsedMs(), after: (ms: number, go: () => void) => scope.arrival(ms, go) };
+    const system = this.machine.start(timer, clock);
+    const disks: Disk[] = [];
+    for (const number of this.#devices.keys()) {
+      const directory = `/disk${number}`;
+      if (!this.#formatted.has(number)) {
+        await Disk.format(directory, { cluster: 'simulated', host: this.id, disk: number }, system);
+        this.#formatted.add(number);
+      }
+      disks.push(await Disk.open(directory, { disk: number }, { system, replicated: true }));
+    }
+    const incarnation = this.#state.incarnation + 1;
+    await this.#store(scope, { incarnation });
+    await this.#register(clock, coordination, disks);
+
+    const cluster = this.#cluster(scope, clock, coordination, disks);
+    const ended = new Promise<null>((resolve) => scope.onKill(() => resolve(null)));
+    this.run = { scope, cluster, clock, disks, ended };
+    for (const resolve of this.#starting.splice(0)) resolve(this.run);
+    cluster.start();
+  }
+
+  #cluster(scope: ProcessScope, clock: Clock, coordination: Coordination, disks: readonly Disk[]): ClusterHost {
+    const { network, trace, placement, mapOptions } = this.#shared;
+    let links: Links<Message> | null = null;
+    const cluster: ClusterHost = new ClusterHost(
+      {
+        ...{ host: this.id, bootId: this.machine.bootId, clock, coordination, disks },
+        ...{ marginMs: MARGIN_MS, map: mapOptions },
+        state: {
+          incarnation: this.#state.incarnation,
+          adoptedEpoch: this.#state.adoptedEpoch,
+          storeIncarnation: (incarnation) => this.#store(scope, { incarnation }),
+          storeAdoptedEpoch: (adoptedEpoch) => this.#store(scope, { adoptedEpoch }),
+        },
+        pgOf: (family, index) => placement.pgOf(family, index),
+        copiesOf: (family) => placement.copiesOf(family),
+        describeDisk: ({ number, record }) => ({ number, opens: record.opens, free: FREE_BYTES, room: 'ample' }),
+        onError: (error) => this.#shared.defect(this.id, error),
+        note: (what) => trace.note(this.id, what),
+      },
+      { send: (host, message, session) => links?.send(host, message, session) ?? null },
+    );
+    links = network.attach(this.id, scope, cluster);
+    return cluster;
+  }
+
+  async #register(clock: Clock, coordination: Coordination, disks: readonly Disk[]): Promise<void> {
+    const record: HostRecord = {
+      ...{ id: this.id, name: this.id, zone: this.id, standing: 'in', publicKey: '', addresses: [] },
+      ...{ banned: false, bannedDisks: [] },
+      disks: disks.map((disk) => ({ number: disk.number, weight: 1e12, standing: 'in', opens: disk.record.opens })),
+    };
+    for (;;) {
+      try {
+        await coordination.transaction({ success: [{ put: hostKey(this.id), value: encodeHostRecord(record) }] });
+        return;
+      } catch {
+        await new Promise<void>((wake) => clock.after(RETRY_MS, wake));
+      }
+    }
+  }
+
+  #store(scope: ProcessScope, change: Partial<HostState>): Promise<void> {
+    return new Promise((resolve) => {
+      scope.arrival(STATE_WRITE_MS, () => {
+        Object.assign(this.#state, change);
+        resolve();
+      });
+    });
+  }
+}

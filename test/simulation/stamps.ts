@@ -1,0 +1,23 @@
+/** Contents of simulated guests' writes: each sector says which write it is of, and where it belongs. */
+
+export const SECTOR_BYTES = 512;
+
+/** What `length` bytes at `offset` of an image are after the write with this number; all are multiples of a sector. */
+export function stampedData(write: number, offset: number, length: number): Buffer {
+  const data = Buffer.alloc(length);
+  for (let at = 0; at < length; at += SECTOR_BYTES) {
+    data.writeUInt32LE(write, at);
+    data.writeUInt32LE((offset + at) / SECTOR_BYTES, at + 4);
+    // Both ends, so that a sector that is torn or out of place is seen.
+    data.writeUInt32LE(write, at + SECTOR_BYTES - 4);
+  }
+  return data;
+}
+
+/** The write that a sector is of, 0 for zeros; null where it is nothing that was ever written there. */
+export function stampOf(data: Buffer, at: number, offset: number): number | null {
+  const write = data.readUInt32LE(at);
+  if (data.readUInt32LE(at + SECTOR_BYTES - 4) !== write) return null;
+  if (write !== 0 && data.readUInt32LE(at + 4) !== offset / SECTOR_BYTES) return null;
+  return write;
+}

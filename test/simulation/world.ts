@@ -1,0 +1,80 @@
+import { NEXT_MAP_DEFAULTS, type NextMapOptions } from '../../lib/cluster/observation.js';
+import type { Message } from '../../lib/replication/messages.js';
+import { Random } from '../helpers/random.js';
+import { SimulatedStore } from './coordination-store.js';
+import { SimulatedDevice } from './disk.js';
+import { Network } from './network.js';
+import { Placement } from './placement.js';
+import { Scheduler } from './scheduler.js';
+import { SimulatedHost } from './simulated-host.js';
+import { Trace } from './trace.js';
+
+/** What all hosts of a simulated cluster have around them. */
+export interface Shared {
+  readonly scheduler: Scheduler;
+  readonly random: Random;
+  readonly trace: Trace;
+  readonly network: Network<Message>;
+  readonly store: SimulatedStore;
+  readonly placement: Placement;
+  readonly mapOptions: NextMapOptions;
+  /** Something went wrong that no fault explains. */
+  defect(where: string, error: unknown): void;
+}
+
+export interface WorldOptions {
+  seed: number;
+  hosts: number;
+  disksPerHost: number;
+  /** Placement groups of a table. */
+  pgs: number;
+  /** Redundancies in use. */
+  copies: readonly number[];
+  print?: (line: string) => void;
+}
+
+/** A simulated cluster, its hosts not started yet. */
+export class World implements Shared {
+  readonly scheduler = new Scheduler();
+  readonly random: Random;
+  readonly trace: Trace;
+  readonly network: Network<Message>;
+  readonly store: SimulatedStore;
+  readonly placement: Placement;
+  readonly mapOptions: NextMapOptions;
+  readonly hosts: readonly SimulatedHost[];
+  readonly options: WorldOptions;
+  /** The first defect that was seen; the run ends with it. */
+  failure: Error | null = null;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.random = new Random(options.seed);
+    this.trace = new Trace(this.scheduler, options.print ? { print: options.print } : {});
+    this.network = new Network(this.scheduler, this.#stream(), { trace: this.trace });
+    this.store = new SimulatedStore(this.scheduler, this.#stream(), { trace: this.trace });
+    this.placement = new Placement(options.pgs, options.copies);
+    this.mapOptions = { ...NEXT_MAP_DEFAULTS, pgs: options.pgs, copies: options.copies };
+    this.hosts = Array.from({ length: options.hosts }, (_, number) => this.#makeHost(number));
+  }
+
+  #makeHost(number: number): SimulatedHost {
+    const devices = new Map<number, SimulatedDevice>();
+    for (let disk = 0; disk < this.options.disksPerHost; disk++) {
+      devices.set(number * 10 + disk + 1, new SimulatedDevice({ random: this.#stream() }));
+    }
+    return new SimulatedHost(`host${number + 1}`, this, this.#stream(), devices);
+  }
+
+  /** Random numbers of its own for each part, so that one that takes more changes no other's. */
+  #stream(): Random {
+    return new Random(this.random.below(2 ** 32));
+  }
+
+  defect(where: string, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.trace.note(where, `DEFECT: ${text}`);
+    this.failure ??= error instanceof Error ? error : new Error(text);
+    this.scheduler.stop();
+  }
+}
