@@ -2,6 +2,7 @@ import type { Coordination, Transaction, TransactionResult } from '../coordinati
 import type { Clock } from './clock.js';
 import type { Conductor } from './conductor.js';
 import type { Report } from './observation.js';
+import { RecordError } from './record.js';
 
 /** Looks in a TTL: enough that a renewal is seen well within half of one. */
 const LOOKS_PER_TTL = 8;
@@ -63,7 +64,7 @@ export class ConductorDriver {
       (error: unknown) => {
         if (this.#round !== round) return;
         // A store that is away keeps nobody in office; what this release cannot read, another host may.
-        if (isUnreadable(error)) conductor.standDown(clock.elapsedMs());
+        if (error instanceof RecordError) conductor.standDown(clock.elapsedMs());
         this.#end(round);
         failed(error);
       },
@@ -92,8 +93,4 @@ export class ConductorDriver {
     const result = await this.#options.coordination.transaction(transaction);
     return this.#round === round ? result : null;
   }
-}
-
-function isUnreadable(error: unknown): boolean {
-  return (error as { name?: unknown } | null)?.name === 'RecordError';
 }

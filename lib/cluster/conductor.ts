@@ -19,6 +19,9 @@ import { hostsToReadmit, hostToEvict } from './unreachable.js';
 /** A look at everything, all of one revision: its answers by position. */
 const LOOK: readonly Operation[] = [{ range: ALIVE_PREFIX }, { range: HOSTS_PREFIX }, { range: EVICT_PREFIX }];
 
+/** So long a host that cannot conduct leaves the role to others: they take it after one TTL. */
+const STANDS_DOWN_TTLS = 4;
+
 export interface ConductorOptions {
   readonly host: string;
   readonly incarnation: number;
@@ -53,6 +56,7 @@ export class Conductor {
   /** Of `/conductor`, as it was seen last, and when it was first seen so. Null before the first look. */
   #seen: { record: ConductorRecord | null; modRevision: number; sinceMs: number } | null = null;
   #isTaking = false;
+  #standsDownUntilMs = Number.NEGATIVE_INFINITY;
   #observer: Observer | null = null;
   #known: { map: ClusterMap; revision: number } = { map: EMPTY_MAP, revision: 0 };
   #look: Look | null = null;
@@ -83,10 +87,10 @@ export class Conductor {
     if (this.isConductor) this.#reports.add(nowMs, report);
   }
 
-  /** Gives the role up until the key has been seen unchanged for a TTL: this host cannot read what the cluster stored. */
+  /** Gives the role up, so that another host takes it: this one cannot read what the cluster stored. */
   standDown(nowMs: number): void {
     this.#resign();
-    if (this.#seen) this.#seen = { ...this.#seen, sinceMs: nowMs };
+    this.#standsDownUntilMs = nowMs + this.#options.ttlMs * STANDS_DOWN_TTLS;
   }
 
   /** The transaction to send now. As conductor it also renews the key. */
@@ -108,7 +112,7 @@ export class Conductor {
 
   /** A new incarnation of the host that the key names takes it at once, others after seeing it unchanged for a TTL. */
   #mayTake(nowMs: number): boolean {
-    if (this.#seen === null) return false;
+    if (this.#seen === null || nowMs < this.#standsDownUntilMs) return false;
     const { record, sinceMs } = this.#seen;
     if (record === null) return true;
     if (record.host === this.#host) return record.incarnation <= this.#incarnation;

@@ -58,7 +58,7 @@ export function giveUpHost(
   });
   const tables = Object.entries(map.tables).map(([copies, groups]) => {
     const next = groups.map((group, pg) => {
-      if (!isOnlyOn(map, group, host)) return group;
+      if (!isOnlyOn(map, group, host)) return withoutHost(map, group, host);
       const choice = chosen.find((copy) => copy.copies === Number(copies) && copy.pg === pg);
       return restartFrom(map, choice, host, epoch, `group ${pg} of ${copies} copies`);
     });
@@ -71,6 +71,13 @@ export function giveUpHost(
     disks: Object.fromEntries(disks),
     tables: Object.fromEntries(tables),
   };
+}
+
+/** A group that stands still waits for it no more. */
+function withoutHost(map: ClusterMap, group: MapGroup, host: string): MapGroup {
+  const insync = group.insync.filter((disk) => map.disks[disk]!.host !== host);
+  if (group.acting.length > 0 || insync.length === group.insync.length) return group;
+  return { ...group, insync };
 }
 
 function restartFrom(
