@@ -83,7 +83,7 @@ export class FaultMaker {
       case 'join':
         return this.#withHost(['spare'], (host) => ({ fault: { kind, host }, ends: [] }));
       case 'force-remove':
-        if (this.#members().length <= this.#hostsMin) return null;
+        if (this.#staying().length <= this.#hostsMin) return null;
         return this.#withHost(['away'], (host) => ({ fault: { kind, host }, ends: [] }));
       case 'drain':
         return this.#drain();
@@ -228,6 +228,11 @@ export class FaultMaker {
 
   #members(): string[] {
     return this.#hosts(['up', 'draining', 'away']);
+  }
+
+  /** Those of them that nobody has asked to leave. */
+  #staying(): string[] {
+    return this.#members().filter((host) => !this.#draining.has(host));
   }
 
   #hosts(states: readonly HostState[]): string[] {
