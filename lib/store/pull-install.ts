@@ -108,12 +108,17 @@ function putLayer(
 function inheritActivity(
   disk: Disk,
   state: LayerState,
-  { index }: Place,
+  { family, index }: Place,
   { active: order, modified }: PulledLayer['described'],
   equalled: Equalled[],
 ): void {
   if (order) {
-    disk.activity.drop(state, disk.activity.record(state, index, modified, order));
+    const record = disk.activity.record(state, index, modified, order);
+    if (record.modified < modified) {
+      record.modified = modified;
+      disk.index.putActive(family, index, state.layer, record);
+    }
+    disk.activity.drop(state, record);
     return;
   }
   const active = state.active.get(index);
