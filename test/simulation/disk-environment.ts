@@ -8,7 +8,8 @@ import type { Operations } from './disk-operations.js';
 /** Said of the room within the database's file, so that nobody makes more. */
 const SPARE_PAGES = 100_000;
 const PAGE_BYTES = 4096;
-const VALUE_BYTES_MAX = 1024 * 1024;
+/** Grows to the longest value. */
+const FAST_BYTES = 256;
 const NO_PAGES = { treeBranchPageCount: 0, treeLeafPageCount: 0, overflowPages: 0 };
 const STATS = { ...NO_PAGES, pageSize: PAGE_BYTES, lastPageNumber: SPARE_PAGES, free: NO_PAGES, root: NO_PAGES };
 
@@ -44,7 +45,7 @@ export class SimulatedEnvironment implements BinaryEnvironment {
   /** Number that the last queued commit will have. */
   #queued: number;
   /** What is answered by `getBinaryFast` is overwritten by the next, as lmdb's is. */
-  readonly #fast = Buffer.allocUnsafeSlow(VALUE_BYTES_MAX);
+  #fast = Buffer.allocUnsafeSlow(FAST_BYTES);
 
   constructor(database: SimulatedDatabase, device: SimulatedDevice, operations: Operations) {
     this.#database = database;
@@ -65,6 +66,7 @@ export class SimulatedEnvironment implements BinaryEnvironment {
       getBinaryFast: (key) => {
         const value = get(key);
         if (value === undefined) return undefined;
+        if (value.length > this.#fast.length) this.#fast = Buffer.allocUnsafeSlow(value.length);
         value.copy(this.#fast);
         return this.#fast.subarray(0, value.length);
       },

@@ -1,153 +1,29 @@
 import { constants } from 'node:fs';
 import type { DirectoryEntry, Done, FileStats, Files, FilesystemStats } from '../../lib/store/files.js';
 import type { Random } from '../helpers/random.js';
-import type { DeviceWork, SimulatedDevice } from './disk-device.js';
-import type { SimulatedDirectory, SimulatedNode } from './disk-directory.js';
+import type { SimulatedDevice } from './disk-device.js';
+import type { SimulatedDirectory } from './disk-directory.js';
 import { systemError } from './disk-error.js';
-import { PAGE_BYTES, SECTOR_BYTES, SimulatedFile } from './disk-file.js';
+import { PAGE_BYTES } from './disk-file.js';
 import type { Mounts, Place } from './disk-mounts.js';
+import { type Ended, ignore, OpenFiles, settle } from './disk-open-files.js';
 import type { Operations } from './disk-operations.js';
+import { dropName, find, lookUp, parentOf, statsOf, unlinkFrom } from './disk-paths.js';
 
-interface OpenNode {
-  readonly fd: number;
-  readonly device: SimulatedDevice;
-  readonly node: SimulatedFile | SimulatedDirectory;
-  readonly writable: boolean;
-  /** Each write is synced before it is answered. */
-  readonly synced: boolean;
-  /** Of the device when it was opened. */
-  readonly attachment: number;
-}
-
-type Ended = (error: NodeJS.ErrnoException | null) => void;
-type Counted = (error: NodeJS.ErrnoException | null, bytes: number) => void;
-
-const FIRST_DESCRIPTOR = 3;
 /** What `fs` answers for a directory that nothing is mounted on. */
 const BARE_DEVICE = 0;
-const BLOCKS_PER_PAGE = PAGE_BYTES / 512;
 
 /** `node:fs` of one process, over the devices that its machine has mounted. Every call takes simulated time. */
-export class SimulatedFiles implements Files {
+export class SimulatedFiles extends OpenFiles implements Files {
   readonly #mounts: Mounts;
-  readonly #operations: Operations;
-  readonly #open = new Map<number, OpenNode>();
-  #next = FIRST_DESCRIPTOR;
 
   constructor(mounts: Mounts, operations: Operations) {
+    super(operations);
     this.#mounts = mounts;
-    this.#operations = operations;
-  }
-
-  /** Descriptors that are open. */
-  get descriptors(): number {
-    return this.#open.size;
-  }
-
-  /** The process has ended. */
-  kill(): void {
-    for (const fd of [...this.#open.keys()]) this.#release(fd);
   }
 
   open(path: string, flags: number, _mode: number, done: Done<number>): void {
     this.#name('open', path, done, (place) => this.#openAt(path, place, flags));
-  }
-
-  close(fd: number, done: Ended): void {
-    this.#descriptor('close', 'name', fd, done, () => this.#release(fd));
-  }
-
-  closeSync(fd: number): void {
-    if (!this.#operations.alive) return;
-    if (!this.#open.has(fd)) throw systemError('EBADF', 'close');
-    this.#release(fd);
-  }
-
-  read(fd: number, target: Buffer, offset: number, length: number, position: number, done: Counted): void {
-    const open = this.#fileOf(fd, false, done);
-    if (open === null) return;
-    const { node, device } = open;
-    this.#operations.start({
-      device,
-      work: 'read',
-      call: 'read',
-      run: () => done(null, node.read(target, offset, length, position)),
-      fail: done as Ended,
-    });
-  }
-
-  write(fd: number, source: Buffer, offset: number, length: number, position: number, done: Counted): void {
-    const open = this.#fileOf(fd, true, done);
-    if (open === null) return;
-    const { node, device } = open;
-    this.#operations.start({
-      device,
-      work: 'write',
-      call: 'write',
-      run: () => {
-        const written = node.write(source, offset, length, position, device.pagesFree);
-        if (written === 0 && length > 0) {
-          done(systemError('ENOSPC', 'write'), 0);
-          return;
-        }
-        if (open.synced) node.finishSync(node.beginSync());
-        done(null, written);
-      },
-      fail: done as Ended,
-      abandon: (random) => {
-        const sectors = random.below(Math.ceil(length / SECTOR_BYTES) + 1);
-        // Up to the end of a sector of the file, or all.
-        const end = (Math.floor(position / SECTOR_BYTES) + sectors) * SECTOR_BYTES - position;
-        const written = sectors === 0 ? 0 : Math.min(length, Math.max(0, end));
-        node.write(source, offset, random.chance(0.5) ? length : written, position, device.pagesFree);
-      },
-    });
-  }
-
-  fstat(fd: number, done: Done<FileStats>): void {
-    this.#descriptor('fstat', 'name', fd, done, () => this.fstatSync(fd));
-  }
-
-  fstatSync(fd: number): FileStats {
-    const open = this.#open.get(fd);
-    if (!open) throw systemError('EBADF', 'fstat');
-    if (isVoid(open)) throw systemError('EIO', 'fstat');
-    return statsOf(open.device, open.node);
-  }
-
-  ftruncate(fd: number, length: number, done: Ended): void {
-    const truncate = ({ node, writable }: OpenNode) => {
-      if (!writable || node.kind !== 'file') throw systemError('EINVAL', 'ftruncate');
-      node.truncate(length);
-    };
-    this.#descriptor('ftruncate', 'write', fd, done, truncate, truncate);
-  }
-
-  trim(fd: number, offset: number, length: number): Promise<void> {
-    const punch = ({ node, writable }: OpenNode) => {
-      if (!writable || node.kind !== 'file') throw systemError('EBADF', 'fallocate');
-      node.punch(offset, length);
-    };
-    return new Promise((resolve, reject) => {
-      const done: Ended = (error) => (error ? reject(error) : resolve());
-      this.#descriptor('fallocate', 'write', fd, done, punch, punch);
-    });
-  }
-
-  fdatasync(fd: number, done: Ended): void {
-    this.#sync('fdatasync', fd, done);
-  }
-
-  fsync(fd: number, done: Ended): void {
-    this.#sync('fsync', fd, done);
-  }
-
-  tryLock(fd: number): boolean {
-    const open = this.#open.get(fd);
-    if (!open?.writable || open.node.kind !== 'file') throw systemError('EBADF', 'fcntl');
-    if (open.node.locked !== null && open.node.locked !== open) return false;
-    open.node.locked = open;
-    return true;
   }
 
   stat(path: string, done: Done<FileStats>): void {
@@ -268,88 +144,8 @@ export class SimulatedFiles implements Files {
     if (node.kind === 'file') {
       if ((flags & constants.O_DIRECTORY) !== 0) throw systemError('ENOTDIR', 'open', path);
       if ((flags & constants.O_TRUNC) !== 0) node.truncate(0);
-      node.opens++;
     }
-    const synced = (flags & constants.O_DSYNC) !== 0;
-    const fd = this.#next++;
-    this.#open.set(fd, { fd, device, node, writable, synced, attachment: device.attachment });
-    return fd;
-  }
-
-  #release(fd: number): void {
-    const open = this.#open.get(fd)!;
-    this.#open.delete(fd);
-    if (open.node.kind !== 'file' || isVoid(open)) return;
-    if (open.node.locked === open) open.node.locked = null;
-    open.node.opens--;
-    giveBack(open.device, open.node);
-  }
-
-  #sync(call: string, fd: number, done: Ended): void {
-    const open = this.#open.get(fd);
-    if (!open || isVoid(open)) {
-      if (this.#operations.alive) done(systemError(open ? 'EIO' : 'EBADF', call));
-      return;
-    }
-    const { node, device } = open;
-    // One of the two kinds, and its sync with it.
-    const sync = node.kind === 'file' ? begin(node) : begin(node);
-    this.#operations.start({
-      device,
-      work: 'sync',
-      call,
-      run: () => {
-        sync.finish();
-        done(null);
-      },
-      fail: (error) => {
-        sync.fail();
-        done(error);
-      },
-      abandon: (random) => {
-        if (random.chance(0.5)) sync.finish();
-      },
-    });
-  }
-
-  #fileOf(fd: number, writes: boolean, done: Counted): (OpenNode & { node: SimulatedFile }) | null {
-    const open = this.#open.get(fd);
-    if (open !== undefined && !isVoid(open) && (open.writable || !writes) && open.node instanceof SimulatedFile)
-      return open as OpenNode & { node: SimulatedFile };
-    if (!this.#operations.alive) return null;
-    const code = open === undefined || (writes && !open.writable) ? 'EBADF' : isVoid(open) ? 'EIO' : 'EISDIR';
-    done(systemError(code, writes ? 'write' : 'read'), 0);
-    return null;
-  }
-
-  /** A call on a descriptor; `abandon` is what may have happened where the process ends first. */
-  #descriptor<T>(
-    call: string,
-    work: DeviceWork,
-    fd: number,
-    done: (error: NodeJS.ErrnoException | null, result?: T) => void,
-    perform: (open: OpenNode) => T,
-    abandon?: (open: OpenNode) => void,
-  ): void {
-    const open = this.#open.get(fd);
-    if (!open) {
-      if (this.#operations.alive) done(systemError('EBADF', call));
-      return;
-    }
-    const run = () => {
-      if (isVoid(open) && call !== 'close') throw systemError('EIO', call);
-      return perform(open);
-    };
-    this.#operations.start({
-      device: open.device,
-      work,
-      call,
-      run: () => settle(done, run),
-      fail: done,
-      abandon: (random) => {
-        if (abandon && !isVoid(open) && random.chance(0.5)) settle(ignore, () => abandon(open));
-      },
-    });
+    return this.add(device, node, flags);
   }
 
   /** A call on a path, which is looked up when the call ends. */
@@ -361,7 +157,7 @@ export class SimulatedFiles implements Files {
     abandon?: (random: Random) => void,
   ): void {
     const { device } = this.#mounts.find(path);
-    this.#operations.start({
+    this.operations.start({
       device: device ?? this.#mounts.bare,
       work: 'name',
       call,
@@ -392,83 +188,4 @@ export class SimulatedFiles implements Files {
     if (place.device === null) throw systemError('ENOENT', call, path);
     return place.device;
   }
-}
-
-/** Its device was pulled out since, whatever is there now. */
-function isVoid(open: OpenNode): boolean {
-  return open.attachment !== open.device.attachment;
-}
-
-function ignore(): void {}
-
-function settle<T>(done: (error: NodeJS.ErrnoException | null, result?: T) => void, run: () => T): void {
-  let result: T;
-  try {
-    result = run();
-  } catch (error) {
-    done(error as NodeJS.ErrnoException);
-    return;
-  }
-  done(null, result);
-}
-
-function begin<S>(node: { beginSync(): S; finishSync(sync: S): void; failSync(sync: S): void }): {
-  finish(): void;
-  fail(): void;
-} {
-  const sync = node.beginSync();
-  return { finish: () => node.finishSync(sync), fail: () => node.failSync(sync) };
-}
-
-function statsOf(device: SimulatedDevice, node: SimulatedNode): FileStats {
-  const size = node.kind === 'file' ? node.size : 0;
-  const blocks = node.kind === 'file' ? node.pages * BLOCKS_PER_PAGE : 0;
-  return { size, blocks, dev: device.number, ino: node.inode };
-}
-
-function lookUp(root: SimulatedDirectory, rest: string[], call: string, path: string): SimulatedNode | undefined {
-  let node: SimulatedNode | undefined = root;
-  for (const name of rest) {
-    if (node === undefined) return undefined;
-    if (node.kind !== 'directory') throw systemError('ENOTDIR', call, path);
-    node = node.get(name);
-  }
-  return node;
-}
-
-function find(path: string, { device, rest }: Place, call: string): SimulatedNode {
-  const node = device && lookUp(device.root, rest, call, path);
-  if (!node) throw systemError('ENOENT', call, path);
-  return node;
-}
-
-function parentOf(
-  device: SimulatedDevice,
-  path: string,
-  { rest }: Place,
-  call: string,
-): { parent: SimulatedDirectory; name: string } {
-  if (rest.length === 0) throw systemError('EBUSY', call, path);
-  const parent = lookUp(device.root, rest.slice(0, -1), call, path);
-  if (!parent) throw systemError('ENOENT', call, path);
-  if (parent.kind !== 'directory') throw systemError('ENOTDIR', call, path);
-  return { parent, name: rest[rest.length - 1]! };
-}
-
-function unlinkFrom(device: SimulatedDevice, parent: SimulatedDirectory, name: string, node: SimulatedNode): void {
-  parent.remove(name);
-  if (node.kind === 'file') dropName(device, node);
-  if (node.kind === 'directory') {
-    for (const [inner, child] of [...node.entries]) unlinkFrom(device, node, inner, child);
-  }
-}
-
-function dropName(device: SimulatedDevice, file: SimulatedFile): void {
-  file.names--;
-  giveBack(device, file);
-}
-
-/** The pages of a file that nobody can reach any more are free. */
-function giveBack(device: SimulatedDevice, file: SimulatedFile): void {
-  if (file.names === 0 && file.opens === 0) device.account.pages -= file.pages;
 }

@@ -12,9 +12,12 @@ export interface Place {
 }
 
 interface MountPoint {
+  readonly path: string;
   readonly inode: number;
   device: SimulatedDevice | null;
 }
+
+const NOWHERE: Place = { device: null, inode: 0, rest: [] };
 
 /** What a machine has mounted where. */
 export class Mounts {
@@ -41,22 +44,27 @@ export class Mounts {
   }
 
   find(path: string): Place {
-    for (const [at, point] of this.#points) {
-      if (!path.startsWith(at)) continue;
-      if (path.length === at.length) return { ...point, rest: [] };
-      if (path[at.length] !== '/') continue;
-      const rest = path.slice(at.length + 1).split('/');
-      // Within a directory that is empty.
-      if (point.device === null) break;
-      return { ...point, rest };
+    const point = this.#points.get(this.#mountOf(path));
+    if (!point) return NOWHERE;
+    const { device, inode } = point;
+    if (path.length === point.path.length) return { device, inode, rest: [] };
+    // Within a directory that is empty.
+    if (device === null) return NOWHERE;
+    return { device, inode, rest: path.slice(point.path.length + 1).split('/') };
+  }
+
+  #mountOf(path: string): string {
+    for (let end = path.indexOf('/', 1); end >= 0; end = path.indexOf('/', end + 1)) {
+      const at = path.slice(0, end);
+      if (this.#points.has(at)) return at;
     }
-    return { device: null, inode: 0, rest: [] };
+    return path;
   }
 
   #point(path: string): MountPoint {
     let point = this.#points.get(path);
     if (!point) {
-      point = { inode: this.#points.size + 1, device: null };
+      point = { path, inode: this.#points.size + 1, device: null };
       this.#points.set(path, point);
     }
     return point;
