@@ -1,3 +1,5 @@
+import { type ClusterMap, EMPTY_MAP } from '../../lib/cluster/cluster-map.js';
+import { decodeClusterMap, MAP_KEY } from '../../lib/cluster/cluster-map-record.js';
 import { NEXT_MAP_DEFAULTS, type NextMapOptions } from '../../lib/cluster/observation.js';
 import type { Message } from '../../lib/replication/messages.js';
 import { Random } from '../helpers/random.js';
@@ -64,6 +66,36 @@ export class World implements Shared {
       devices.set(number * 10 + disk + 1, new SimulatedDevice({ random: this.#stream() }));
     }
     return new SimulatedHost(`host${number + 1}`, this, this.#stream(), devices);
+  }
+
+  /** Called before a host is rebooted: what ran on it is gone. */
+  onReboot: (host: SimulatedHost) => void = () => {};
+
+  reboot(host: SimulatedHost): void {
+    this.onReboot(host);
+    host.reboot();
+  }
+
+  /** The map as it is now, whoever has adopted it. */
+  get map(): ClusterMap {
+    const found = this.store.peek(MAP_KEY);
+    return found ? decodeClusterMap(found.value) : EMPTY_MAP;
+  }
+
+  /** Why the cluster is not healthy, or null: all hosts up, every group whole. */
+  get unhealthy(): string | null {
+    const { hosts, tables } = this.map;
+    const down = this.hosts.find(({ id }) => !hosts[id]?.up);
+    if (down) return `${down.id} is not up`;
+    for (const [copies, table] of Object.entries(tables)) {
+      const wanted = Math.min(Number(copies), this.hosts.length);
+      for (const [pg, { acting, insync }] of table.entries()) {
+        if (acting.length !== wanted || insync.length !== wanted) {
+          return `group ${copies}/${pg}: acting ${acting.join()}, in sync ${insync.join()}`;
+        }
+      }
+    }
+    return null;
   }
 
   /** Random numbers of its own for each part, so that one that takes more changes no other's. */
