@@ -231,7 +231,8 @@ export class ReplicaHost {
     const map = this.#options.map();
     const chain = chainOf();
     const pg = this.#options.pgOf(chain.family, index);
-    const group = groupIn(map, copies, pg);
+    const group = map.tables[copies]?.[pg];
+    if (!group) return null;
     const hosts = group.insync.map((disk) => ({ disk, host: map.disks[disk]?.host ?? '' }));
     const up = hosts.filter(({ host }) => map.hosts[host]?.up);
     const source = up.find(({ host }) => host === this.#options.host) ?? up[index % Math.max(1, up.length)];

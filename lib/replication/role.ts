@@ -187,7 +187,8 @@ export class WriterRole {
     const { host } = this.#context;
     for (;;) {
       if (this.#closed) await new Promise(() => undefined);
-      const stored = await this.#read().catch(() => null);
+      // Before the first map there is nobody to send anything to.
+      const stored = this.#context.map().tables[this.#options.copies] && (await this.#read().catch(() => null));
       if (!stored) {
         await this.#pause();
         continue;

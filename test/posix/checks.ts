@@ -25,7 +25,7 @@ export const posixChecks: Checks = {
   ...lockChecks,
 };
 
-const CHECK_DEADLINE_MS = 60_000;
+const CHECK_DEADLINE_MS = 180_000;
 
 /**
  * Registers a test for each check, to be called within a test file. `directory` is asked for when the check starts.

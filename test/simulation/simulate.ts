@@ -5,8 +5,8 @@ import { type BegunKind, GENTLE_FAULTS, scaleRates } from './fault-rates.js';
 import { Guest, SimulatedImage } from './guest.js';
 import { World } from './world.js';
 
-/** In a world without faults everything is answered and whole within this time. */
-const SETTLE_MS = 120_000;
+/** In a world without faults everything is answered and whole within this time: a host that flapped is kept out for half an hour. */
+const SETTLE_MS = 60 * 60_000;
 const KINDS: readonly BegunKind[] = [
   ...(['kill', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
   ...(['store-outage', 'store-slow', 'store-cut'] as const),
