@@ -375,6 +375,18 @@ test('next map: a disk that was opened fewer times than is recorded is never in 
   t.alike(world.group().acting, []);
 });
 
+test('next map: a worker that restarts with an old image of its disk serves nothing from it', (t) => {
+  const world = healthy();
+  const disks = [{ ...world.records[0]!.disks[0]!, opens: 5, openedBy: 2 }];
+  world
+    .record('a', { disks })
+    .restart('a')
+    .see('a', { disks: { 1: { opens: 4, openMs: 0 } } })
+    .step();
+  t.is(world.members, 'BC');
+  t.is(world.map.hosts['a']!.up, true);
+});
+
 test('next map: what an earlier incarnation said of a disk does not condemn it', (t) => {
   const world = healthy();
   const disks = [{ ...world.records[0]!.disks[0]!, opens: 2, openedBy: 2 }];
@@ -385,6 +397,8 @@ test('next map: what an earlier incarnation said of a disk does not condemn it',
 test('next map: the disks of a host that starts over and over are out, unless nobody else is in sync', (t) => {
   const world = healthy();
   world.see('a', { keptOutMs: 0 }).step();
+  t.is(world.members, 'aBC', 'it is up and may be reading, so it goes in two maps');
+  world.see('a', { adopted: world.map.epoch }).step();
   t.is(world.members, 'BC');
   t.is(world.map.hosts['a']!.up, true);
   world.see('a', { keptOutMs: null }).step();

@@ -94,15 +94,16 @@ function standStill(group: MapGroup, draft: MapDraft): MapGroup {
 
 /**
  * The disks of a host that starts over and over leave, where another copy is left. Nobody is served better by a group
- * that stands still than by a host that may start once more.
+ * that stands still than by a host that may start once more. It is up and may be reading: who is in sync goes in two maps.
  */
 export function leaveKeptOut(group: MapGroup, draft: MapDraft): MapGroup {
-  if (!group.acting.some((disk) => draft.isKeptOut(disk))) return group;
+  const keptOut = group.acting.filter((disk) => draft.isKeptOut(disk) && draft.isPresent(disk));
+  if (keptOut.length === 0) return group;
+  const acting = group.acting.filter((disk) => !keptOut.includes(disk) || group.joined?.[disk] === undefined);
+  if (acting.length < group.acting.length) return withMembers(group, draft.epoch, acting, group.insync);
+  const going = keptOut.find((disk) => group.insync.includes(disk));
   const others = group.insync.filter((disk) => !draft.isKeptOut(disk));
-  const insync = mayLeaveOnly(others, draft) ? others : group.insync;
-  const acting = group.acting.filter((disk) => insync.includes(disk) || !draft.isKeptOut(disk));
-  if (isSameSet(acting, group.acting)) return group;
-  return withMembers(group, draft.epoch, acting, insync);
+  return going === undefined || !mayLeaveOnly(others, draft) ? group : startLeaving(group, going, draft);
 }
 
 /**

@@ -41,7 +41,9 @@ export function nextMap(
   markLostDisks(draft);
 
   comeUp(draft);
+  // Who came up may have come without a disk, or with an old image of it.
   setDiskStandings(draft, failures);
+  draft.changeGroups((group) => leaveAbsent(group, draft));
   markLostDisks(draft);
   setHostStandings(draft);
 
