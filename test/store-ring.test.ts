@@ -56,6 +56,18 @@ test('what is not done survives the process, and not the kernel', async (t) => {
   strange.close();
 });
 
+test('a new generation of which nothing is done ends the older ones alone', async (t) => {
+  const { ring, directory } = await newRing(t);
+  await ring.put(rangeOf(1, 5, 1), { generation: 1, sequence: -1 });
+  await ring.put(rangeOf(1, 0, 2), { generation: 1, sequence: -1 });
+  t.alike(sequences(ring, 1), [5, 0]);
+  await ring.put(rangeOf(1, 1, 2), { generation: 2, sequence: -1 });
+  t.alike(sequences(ring, 1), [0, 1]);
+  const next = await openRing(directory);
+  t.alike(sequences(next, 1), [0, 1]);
+  next.close();
+});
+
 test('done never falls, and frees slots for others', async (t) => {
   const { ring } = await newRing(t);
   for (let sequence = 1; sequence <= 3 * RING_SLOTS; sequence++) {

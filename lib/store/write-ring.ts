@@ -13,7 +13,7 @@ export const RING_INCOMPLETE_MAX = 256;
 const IMAGES_MAX = 4096;
 const NAME = 'ring';
 
-/** A place in a writer's order of writes: generations first, sequences within one. */
+/** A place in a writer's order of writes: generations first, sequences within one; -1 stands before the first. */
 export interface WriteMark {
   readonly generation: number;
   readonly sequence: number;
@@ -302,6 +302,8 @@ export class WriteRing {
   }
 
   #raiseDone(image: Image, generation: number, sequence: number): boolean {
+    // Nothing of the generation is done, and all that is older.
+    if (sequence < 0) return this.#raiseDone(image, generation - 1, Number.MAX_SAFE_INTEGER);
     if (generation < image.generation) return false;
     if (generation === image.generation && sequence <= image.sequence) return false;
     image.generation = generation;
