@@ -47,12 +47,15 @@ function fault(model: MapModel): void {
   const disks = [...host.open.keys()];
   switch (random.below(8)) {
     case 0:
-      return model.kill(host);
+      model.kill(host);
+      return;
     case 1:
       model.kill(host);
-      return model.start(host);
+      model.start(host);
+      return;
     case 2:
-      return model.reboot(host);
+      model.reboot(host);
+      return;
     case 3:
       host.pausedUntil = model.now + random.below(12_000);
       return;
@@ -60,7 +63,8 @@ function fault(model: MapModel): void {
       if (random.chance(0.3)) for (const each of model.hosts) model.reboot(each);
       return;
     case 5:
-      return model.newConductor();
+      model.newConductor();
+      return;
     case 6:
       if (disks.length > 0) model.vanish(host, disks[random.below(disks.length)]!, random.chance(0.5));
       return;
