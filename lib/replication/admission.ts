@@ -59,7 +59,7 @@ export class Admission {
       case 'flush':
         if (request.since > this.map.epoch) return this.#needMap(request.since);
         if (this.#newestSince(request.copies, request.pgs) > request.since) return this.#refuseMap();
-        if (!this.#port.mayAnswer() || !this.#port.hasDisk(request.disk)) return 'wait';
+        if (!this.#port.mayAnswer() || !this.#serves(request.disk)) return 'wait';
         return this.#admitWriter(asker, request);
       case 'retire': {
         if (request.epoch > this.map.epoch) return this.#needMap(request.epoch);
@@ -74,7 +74,7 @@ export class Admission {
         const group = this.#group(request.copies, request.pg);
         // The asker's stay belongs to a map that is no more.
         if (group.since > request.epoch || !group.insync.includes(request.disk)) return this.#refuseMap();
-        return this.#port.hasDisk(request.disk) ? 'go' : 'wait';
+        return this.#serves(request.disk) ? 'go' : 'wait';
       }
     }
   }
@@ -87,7 +87,7 @@ export class Admission {
     const members = request.type === 'read' ? group.insync : group.acting;
     if (group.since !== since || !members.includes(disk)) return this.#refuseMap();
     // A disk that failed leaves the map; until then nobody goes on without it.
-    if (!this.#port.mayAnswer() || !this.#port.hasDisk(disk)) return 'wait';
+    if (!this.#port.mayAnswer() || !this.#serves(disk)) return 'wait';
     const verdict = this.#admitWriter(asker, request);
     if (verdict !== 'go' || request.type !== 'read' || this.#isPresent(this.#writers.get(vdi)!)) return verdict;
     const { family, layers } = request.chain;
@@ -125,6 +125,12 @@ export class Admission {
   /** Whether somebody keeps the copies of active objects equal, or nobody has to. */
   #isPresent({ holder, clean }: KnownWriter): boolean {
     return holder === null ? clean : isUpWith(this.map, holder.host, holder.incarnation);
+  }
+
+  /** A disk that the map has as failed or absent may be a member still, while nobody else is known to be there. */
+  #serves(disk: number): boolean {
+    const known = this.map.disks[disk];
+    return known !== undefined && known.standing !== 'failed' && !known.absent && this.#port.hasDisk(disk);
   }
 
   #refuseMap(): Refusal {

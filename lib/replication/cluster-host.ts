@@ -82,7 +82,8 @@ export class ClusterHost implements LinkEvents<Message> {
         map: () => this.follower.map,
         refreshMap: () => this.follower.refresh(),
         fetchMap: (epoch) => this.follower.fetch(epoch),
-        onDiskFailed: (disk) => {
+        onDiskFailed: (disk, reason) => {
+          if (!this.#failedDisks.has(disk)) options.note(`disk ${disk} failed: ${reason}`);
           this.#failedDisks.add(disk);
           this.#report();
         },

@@ -42,7 +42,7 @@ export interface ReplicaHostOptions {
   refreshMap(): Promise<ClusterMap>;
   fetchMap(epoch: number): void;
   /** A disk failed: it has to leave the map. */
-  onDiskFailed(disk: number): void;
+  onDiskFailed(disk: number, reason: string): void;
   /** `completed` may have changed. */
   onCompleted(): void;
   onError(error: unknown): void;
@@ -275,7 +275,7 @@ export class ReplicaHost {
   }
 
   #diskError(disk: number, error: unknown): void {
-    if (error instanceof StoreError) this.#options.onDiskFailed(disk);
+    if (error instanceof StoreError) this.#options.onDiskFailed(disk, error.message);
     else this.#options.onError(error);
   }
 

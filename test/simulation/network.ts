@@ -60,11 +60,12 @@ export class Network<Message> {
     scope.onKill(() => this.#killed(host));
     for (const other of this.#members.values()) if (other !== member) this.#connectSoon(this.#pairOf(host, other.host));
     return {
-      send: (to, message) => {
+      send: (to, message, only) => {
         if (!scope.alive) return null;
         const pair = this.#pairs.get(keyOf(host, to));
         const session = pair?.open[sideOf(pair, host)];
         if (!session?.isOpenAt(host)) return null;
+        if (only !== undefined && session.number !== only) return null;
         session.send(host, message);
         return session.number;
       },

@@ -1,6 +1,5 @@
 import type { Clock } from '../../lib/cluster/clock.js';
-import { type HostRecord, hostKey } from '../../lib/cluster/host-record.js';
-import { encodeHostRecord } from '../../lib/cluster/host-records.js';
+import { registerHost } from '../../lib/cluster/register-host.js';
 import type { Coordination } from '../../lib/coordination/coordination.js';
 import { ClusterHost } from '../../lib/replication/cluster-host.js';
 import type { Links } from '../../lib/replication/links.js';
@@ -161,14 +160,11 @@ export class SimulatedHost {
   }
 
   async #register(clock: Clock, coordination: Coordination, disks: readonly Disk[]): Promise<void> {
-    const record: HostRecord = {
-      ...{ id: this.id, name: this.id, zone: this.id, standing: 'in', publicKey: '', addresses: [] },
-      ...{ banned: false, bannedDisks: [] },
-      disks: disks.map((disk) => ({ number: disk.number, weight: 1e12, standing: 'in', opens: disk.record.opens })),
-    };
+    const self = { id: this.id, name: this.id, zone: this.id, publicKey: '', addresses: [] };
+    const opened = disks.map(({ number, record }) => ({ number, weight: FREE_BYTES, opens: record.opens }));
     for (;;) {
       try {
-        await coordination.transaction({ success: [{ put: hostKey(this.id), value: encodeHostRecord(record) }] });
+        await registerHost(coordination, self, this.#state.incarnation, opened);
         return;
       } catch {
         await new Promise<void>((wake) => clock.after(RETRY_MS, wake));

@@ -1,0 +1,43 @@
+import type { Coordination } from '../coordination/coordination.js';
+import { type HostDiskRecord, type HostRecord, hostKey } from './host-record.js';
+import { decodeHostRecord, encodeHostRecord } from './host-records.js';
+
+/** A disk that the host has just opened. */
+export interface OpenedDisk {
+  readonly number: number;
+  /** Bytes that it may hold. */
+  readonly weight: number;
+  /** What the disk itself says of how often it was opened, this time included. */
+  readonly opens: number;
+}
+
+/**
+ * Tells the cluster what this host is and which disks it has open, before its first heartbeat of this incarnation. What
+ * the cluster knows of its disks (one failed, one is being removed) stays. Rejects as the store does; to be repeated.
+ */
+export async function registerHost(
+  coordination: Coordination,
+  self: Pick<HostRecord, 'id' | 'name' | 'zone' | 'publicKey' | 'addresses'>,
+  incarnation: number,
+  opened: readonly OpenedDisk[],
+): Promise<HostRecord> {
+  const key = hostKey(self.id);
+  for (;;) {
+    const found = await coordination.get(key);
+    const before = found ? decodeHostRecord(found.value) : null;
+    const disks = new Map<number, HostDiskRecord>(before?.disks.map((disk) => [disk.number, disk]));
+    for (const { number, weight, opens } of opened) {
+      const known = disks.get(number);
+      // A lower count than is known is an old image of the disk: it stays on record, and is told by the heartbeat.
+      const count = Math.max(opens, known?.opens ?? 0);
+      disks.set(number, { number, weight, standing: known?.standing ?? 'in', opens: count, openedBy: incarnation });
+    }
+    const { standing = 'in', banned = false, bannedDisks = [] } = before ?? {};
+    const record: HostRecord = { ...self, standing, banned, bannedDisks, disks: [...disks.values()] };
+    const { succeeded } = await coordination.transaction({
+      compare: [{ key, modRevision: found?.modRevision ?? 0 }],
+      success: [{ put: key, value: encodeHostRecord(record) }],
+    });
+    if (succeeded) return record;
+  }
+}
