@@ -210,9 +210,13 @@ export class ReplicaHost {
       const generation = await this.#generation(image.vdi);
       const reply = generation === null ? null : await this.#ask(image, index, offset, length, generation);
       if (reply && !reply.refusal && this.#options.mayAnswer()) return reply.body as Buffer;
-      if (reply?.refusal?.reason === 'unequal') await this.role(image).equalize();
-      else if (reply?.refusal?.reason === 'map') this.#options.fetchMap(reply.refusal.epoch);
-      else if (!reply || !reply.refusal) await this.#pause();
+      const refusal = reply?.refusal;
+      if (refusal?.reason === 'unequal') await this.role(image).equalize();
+      else if (refusal?.reason === 'generation') this.role(image).outdated(refusal.generation);
+      else {
+        if (refusal?.reason === 'map') this.#options.fetchMap(refusal.epoch);
+        await this.#pause();
+      }
     }
   }
 
@@ -344,8 +348,15 @@ export class ReplicaHost {
     }
   }
 
+  /** Resolves after a while, or when the map or the right to answer has changed. */
   #pause(): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.after(RETRY_MS, resolve));
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(RETRY_MS, resolve);
+      this.#wake.push(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
 
   #wakeAll(): void {

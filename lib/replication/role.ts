@@ -127,6 +127,11 @@ export class WriterRole {
     this.#writer?.replied(reply);
   }
 
+  /** Somebody has seen a later generation than the one that this host holds. */
+  outdated(generation: number): void {
+    if (this.#writer && this.#writer.generation < generation) this.#drop(this.#writer);
+  }
+
   /** A new incarnation of this host: what it held under the old one has to be taken anew. */
   lose(): void {
     this.#writer?.stop();
