@@ -55,6 +55,11 @@ export class Guest {
     return this.#inFlight === 0;
   }
 
+  /** What keeps the guest from being idle, in words. */
+  get waitsFor(): string | null {
+    return this.isIdle ? null : `${this.#inFlight} requests to vdi ${this.image.vdi} on ${this.host.id}`;
+  }
+
   get isDead(): boolean {
     return this.#dead;
   }

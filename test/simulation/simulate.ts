@@ -1,84 +1,83 @@
-import { Random } from '../helpers/random.js';
-import { carryOut, only } from './fault-carrier.js';
-import { FaultPlanner } from './fault-planner.js';
-import { type BegunKind, GENTLE_FAULTS, scaleRates } from './fault-rates.js';
-import { Guest, SimulatedImage } from './guest.js';
-import { World } from './world.js';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type BegunKind, NO_FAULTS } from './fault-rates.js';
+import { DEFAULT_KINDS, type Outcome, simulate } from './run.js';
+import { Watchdog } from './watchdog.js';
 
-/** In a world without faults everything is answered and whole within this time: a host that flapped is kept out for half an hour. */
-const SETTLE_MS = 60 * 60_000;
-const KINDS: readonly BegunKind[] = [
-  ...(['kill', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
-  ...(['store-outage', 'store-slow', 'store-cut'] as const),
-];
+/** Lines of the trace that are shown of a seed that failed. */
+const TRACE_LINES = 60;
 
-export interface SimulationOptions {
+interface Options {
   seed: number;
+  count: number;
   steps: number;
   hosts: number;
-  kinds?: readonly BegunKind[];
-  print?: (line: string) => void;
+  kinds: readonly BegunKind[];
+  seconds: number;
+  trace: boolean;
+  keepGoing: boolean;
 }
 
-/** Runs one simulated cluster; throws what went wrong. */
-export async function simulate({ seed, steps, hosts, kinds = KINDS, print }: SimulationOptions): Promise<World> {
-  const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], ...(print && { print }) });
-  const random = new Random(seed ^ 0x5bd1e995);
-  for (const host of world.hosts) host.start();
-  const isReady = () => world.hosts.every(({ run }) => run?.cluster.replica.mayAnswer);
-  await world.scheduler.run({ untilMs: 60_000, until: isReady });
-  if (!isReady()) world.defect('world', new Error('the cluster did not start'));
+const program = new Command('simulate')
+  .description('Run whole clusters on simulated clocks, networks, disks and stores, each from a seed.')
+  .addOption(new Option('--seed <number>', 'the first seed').argParser(wholeNumber).default(1))
+  .addOption(new Option('--count <number>', 'so many seeds, one after the other').argParser(wholeNumber).default(1))
+  .addOption(new Option('--steps <number>', 'turns of guests in each').argParser(wholeNumber).default(1000))
+  .addOption(new Option('--hosts <number>', 'three to seven').argParser(wholeNumber).default(3))
+  .addOption(new Option('--kinds <kinds>', 'faults that happen, with commas').argParser(kindsOf).default(DEFAULT_KINDS))
+  .addOption(new Option('--seconds <number>', 'real time that a seed may take').argParser(wholeNumber).default(60))
+  .option('--trace', 'print everything that happens', false)
+  .option('--keep-going', 'go on after a seed that failed', false);
 
-  const images = Array.from({ length: 4 }, (_, number) => {
-    const vdi = number + 16;
-    return new SimulatedImage(vdi, world.placement.copiesOf(vdi), 4);
-  });
-  const guests = images.flatMap((image) =>
-    world.hosts.map((host, number) => new Guest(world, image, host, new Random(random.below(2 ** 32)), number > 1)),
-  );
-  const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
-    hosts: world.hosts.map(({ id }) => id),
-    rates: only(scaleRates(GENTLE_FAULTS, 1 + random.below(12)), kinds),
-    carryOut: (fault) => carryOut(world, fault),
-    trace: world.trace,
-  });
-  planner.start();
-  const pace = 2 + random.below(40);
-  for (let step = 0; step < steps && !world.failure; step++) {
-    guests[random.below(guests.length)]!.step();
-    await world.scheduler.run({ untilMs: world.scheduler.nowMs + random.next() * pace });
-  }
-  planner.calm();
-  const isSettled = () => world.failure !== null || (guests.every(({ isIdle }) => isIdle) && world.unhealthy === null);
-  await world.scheduler.run({ untilMs: world.scheduler.nowMs + SETTLE_MS, until: isSettled });
-  if (!isSettled()) {
-    const stuck = guests.filter(({ isIdle }) => !isIdle).map(({ image, host }) => `vdi ${image.vdi} on ${host.id}`);
-    world.defect('world', new Error(`stuck: ${[...stuck, world.unhealthy ?? ''].join('; ')}`));
-  }
-  return world;
+const options = program.parse().opts<Options>();
+const failed: number[] = [];
+for (let seed = options.seed; seed < options.seed + options.count; seed++) {
+  if (await runSeed(seed, options)) continue;
+  failed.push(seed);
+  if (!options.keepGoing) break;
 }
+if (failed.length > 0 && options.count > 1) console.log(`failed: ${failed.join(' ')}`);
+process.exit(failed.length > 0 ? 1 : 0);
 
-const argument = (name: string, otherwise: number) => {
-  const at = process.argv.indexOf(name);
-  return at < 0 ? otherwise : Number(process.argv[at + 1]);
-};
-const trace = process.argv.includes('--trace');
-const given = process.argv.indexOf('--kinds');
-const kinds = given < 0 ? KINDS : (process.argv[given + 1]!.split(',') as BegunKind[]);
-const first = argument('--seed', 1);
-for (let seed = first; seed < first + argument('--count', 1); seed++) {
-  const started = performance.now();
-  const world = await simulate({
-    seed,
-    steps: argument('--steps', 1000),
-    hosts: argument('--hosts', 3),
-    kinds,
+/** Answers whether it was clean. */
+async function runSeed(seed: number, { steps, hosts, kinds, seconds, trace }: Options): Promise<boolean> {
+  const startedMs = performance.now();
+  const watchdog = new Watchdog(`seed ${seed}: stuck within one event, repeat: ${commandOf(seed)}`, seconds * 2000);
+  const outcome = await simulate({
+    ...{ seed, steps, hosts, kinds },
+    isOverdue: () => performance.now() - startedMs > seconds * 1000,
     ...(trace && { print: (line: string) => process.stdout.write(`${line}\n`) }),
   });
-  if (world.failure) {
-    console.log(world.trace.lines().slice(-60).join('\n'));
-    console.log(`seed ${seed}`, world.failure);
-    process.exit(1);
+  await watchdog.end();
+  const { scheduler } = outcome.world;
+  const took = `${Math.round(performance.now() - startedMs)} ms`;
+  const simulated = `${Math.round(scheduler.nowMs / 1000)} s simulated, ${scheduler.events} events`;
+  if (!outcome.failure && !outcome.overdue) {
+    console.log(`seed ${seed}: clean, ${took}, ${simulated}, ${faultsOf(outcome)} faults`);
+    return true;
   }
-  console.log(`seed ${seed}: clean, ${Math.round(performance.now() - started)} ms, ${world.scheduler.events} events`);
+  if (!trace) console.log(outcome.world.trace.lines().slice(-TRACE_LINES).join('\n'));
+  console.log(`seed ${seed}: ${outcome.failure ? outcome.failure.message : 'stuck'}, ${took}, ${simulated}`);
+  console.log(`repeat: ${commandOf(seed)}`);
+  return false;
+}
+
+function faultsOf({ faults }: Outcome): number {
+  return [...faults.values()].reduce((total, count) => total + count, 0);
+}
+
+function commandOf(seed: number): string {
+  const { steps, hosts, kinds } = options;
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()}`;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('a whole number');
+  return Number(text);
+}
+
+function kindsOf(text: string): readonly BegunKind[] {
+  const kinds = text.split(',').filter((kind) => kind !== '');
+  const unknown = kinds.find((kind) => !Object.hasOwn(NO_FAULTS, kind));
+  if (unknown !== undefined) throw new InvalidArgumentError(`${unknown} is none of ${Object.keys(NO_FAULTS).join()}`);
+  return kinds as BegunKind[];
 }

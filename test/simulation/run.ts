@@ -1,0 +1,97 @@
+import { Random } from '../helpers/random.js';
+import { carryOut, only } from './fault-carrier.js';
+import { FaultPlanner } from './fault-planner.js';
+import { type BegunKind, GENTLE_FAULTS, scaleRates } from './fault-rates.js';
+import type { FaultKind } from './faults.js';
+import { Guest, SimulatedImage } from './guest.js';
+import type { RunLimits } from './scheduler.js';
+import { World } from './world.js';
+
+/** All hosts serve within this time of the first start. */
+const START_MS = 60_000;
+/** In a world without faults everything is answered and whole within this time: a host that flapped is kept out for half an hour. */
+const SETTLE_MS = 60 * 60_000;
+const IMAGES = 4;
+const INDEXES = 4;
+
+/** What happens in a simulation unless it is told otherwise. */
+export const DEFAULT_KINDS: readonly BegunKind[] = [
+  ...(['kill', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
+  ...(['store-outage', 'store-slow', 'store-cut'] as const),
+];
+
+export interface SimulationOptions {
+  seed: number;
+  /** Times that a guest is given a turn. */
+  steps: number;
+  hosts: number;
+  kinds?: readonly BegunKind[];
+  print?: (line: string) => void;
+  /** Looked at between events: the run is given up when it answers true. */
+  isOverdue?: () => boolean;
+}
+
+/** How a simulation ended. */
+export interface Outcome {
+  readonly world: World;
+  /** What went wrong; null: nothing. */
+  readonly failure: Error | null;
+  /** It was given up, and nothing is known of it. */
+  readonly overdue: boolean;
+  /** How many faults of each kind there were. */
+  readonly faults: ReadonlyMap<FaultKind, number>;
+}
+
+/** Runs one simulated cluster. */
+export async function simulate(options: SimulationOptions): Promise<Outcome> {
+  const { seed, steps, hosts, kinds = DEFAULT_KINDS, print, isOverdue = () => false } = options;
+  const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], ...(print && { print }) });
+  const random = new Random(seed ^ 0x5bd1e995);
+  let overdue = false;
+  const runFor = async (ms: number, until: RunLimits['until'] = () => false) => {
+    const isOver = () => {
+      overdue ||= isOverdue();
+      return overdue || world.failure !== null || until();
+    };
+    await world.scheduler.run({ untilMs: world.scheduler.nowMs + ms, until: isOver });
+  };
+  const isOver = () => overdue || world.failure !== null;
+
+  await start(world, runFor);
+  const guests = makeGuests(world, random);
+  const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
+    hosts: world.hosts.map(({ id }) => id),
+    rates: only(scaleRates(GENTLE_FAULTS, 1 + random.below(12)), kinds),
+    carryOut: (fault) => carryOut(world, fault),
+    trace: world.trace,
+  });
+  planner.start();
+  const paceMs = 2 + random.below(40);
+  for (let step = 0; step < steps && !isOver(); step++) {
+    guests[random.below(guests.length)]!.step();
+    await runFor(random.next() * paceMs);
+  }
+  planner.calm();
+  const reasons = () =>
+    [...guests.map(({ waitsFor }) => waitsFor), world.unhealthy].filter((reason) => reason !== null);
+  await runFor(SETTLE_MS, () => reasons().length === 0);
+  if (!isOver() && reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
+  return { world, failure: world.failure, overdue, faults: planner.counts };
+}
+
+async function start(world: World, runFor: (ms: number, until: () => boolean) => Promise<void>): Promise<void> {
+  for (const host of world.hosts) host.start();
+  const isReady = () => world.hosts.every(({ run }) => run?.cluster.replica.mayAnswer);
+  await runFor(START_MS, isReady);
+  if (!isReady() && world.failure === null) world.defect('world', new Error('the cluster did not start'));
+}
+
+function makeGuests(world: World, random: Random): Guest[] {
+  const images = Array.from({ length: IMAGES }, (_, number) => {
+    const vdi = number + 16;
+    return new SimulatedImage(vdi, world.placement.copiesOf(vdi), INDEXES);
+  });
+  return images.flatMap((image) =>
+    world.hosts.map((host, number) => new Guest(world, image, host, new Random(random.below(2 ** 32)), number > 1)),
+  );
+}
