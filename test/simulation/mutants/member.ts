@@ -1,0 +1,141 @@
+import type { Mutant } from './mutant.js';
+
+const ADMISSION = 'lib/replication/admission.js';
+const MEMBER = 'lib/replication/member.js';
+const RECOVERY = 'lib/replication/recovery.js';
+
+/** Of a host that has copies, or makes them complete. */
+export const MEMBER_MUTANTS: readonly Mutant[] = [
+  {
+    name: "no adopting of the asker's map",
+    why: "Whoever is asked for its list adopts the asker's map first.",
+    edits: [
+      {
+        file: ADMISSION,
+        find: 'default: {\n                if (request.epoch > this.map.epoch)',
+        replace: 'default: {\n                if (false)',
+      },
+    ],
+  },
+  {
+    name: 'a list not behind the writes accepted',
+    why: 'Whoever is asked for its list answers behind the writes it has accepted.',
+    edits: [
+      {
+        file: MEMBER,
+        find: 'return !this.#isChanging(({ disk, copies, pg }) => isSameGroup(request, { disk, copies, pg }));',
+        replace: 'return true;',
+      },
+    ],
+  },
+  {
+    name: 'a fence not behind the writes accepted',
+    why: 'They adopt the generation and answer behind the writes they have accepted.',
+    edits: [
+      {
+        file: MEMBER,
+        find: 'return !this.#isChanging((change) => change.vdi === request.vdi);',
+        replace: 'return true;',
+      },
+    ],
+  },
+  {
+    name: 'an old generation served',
+    why: 'A lower generation is refused: a write for good, a read until its sender has fetched the VDI anew.',
+    edits: [
+      {
+        file: ADMISSION,
+        find: "if (generation < known.generation)\n            return { reason: 'generation', generation: known.generation };",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a stale cached generation',
+    why: 'A host drops all that it cached of generations with the first map that has its new incarnation up.',
+    edits: [{ file: ADMISSION, find: 'this.#writers.clear();', replace: '' }],
+  },
+  {
+    name: 'active objects read while nobody keeps them equal',
+    why: 'A read that meets an active object while the present holder is gone has it made equal first.',
+    edits: [
+      {
+        file: ADMISSION,
+        find: 'return this.#port.isActive(disk, family, request.index, layers)',
+        replace: 'return false',
+      },
+    ],
+  },
+  {
+    name: 'late data of a dead session',
+    why: 'Before the first request of a new session, the receiver closes the older ones and finishes or drops what came.',
+    edits: [
+      {
+        file: MEMBER,
+        find: 'if (asker.session < (this.#sessions.get(asker.host) ?? 0))\n            return;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'no pull before write',
+    why: 'While an index is on the list, any write, discard or hole for it pulls it first.',
+    edits: [{ file: MEMBER, find: 'if (!this.#port.isToDo(request))', replace: 'if (true)' }],
+  },
+  {
+    name: 'a write applied before the to-do list is stored',
+    why: 'Until that list is stored, every index counts as on it.',
+    edits: [{ file: RECOVERY, find: 'return !joining.listed || ', replace: 'return joining.listed && ' }],
+  },
+  {
+    name: 'a new list in the same stay',
+    why: 'It leaves the list when installed, and is not pulled again in this stay.',
+    edits: [
+      {
+        file: RECOVERY,
+        find: 'joining.listed = this.#disk.toDo.isStored(group, stay);',
+        replace: 'joining.listed = false;',
+      },
+    ],
+  },
+  {
+    name: '"deleted because not listed" without the pull',
+    why: 'Pulling an index deletes what the source lacks; nothing is deleted in any other way.',
+    edits: [
+      {
+        file: RECOVERY,
+        find: 'for (const entry of own.values())\n            add(entry);',
+        replace: `await this.#disk.index.commit(() => {
+            for (const { family, index, layer } of own.values()) {
+                this.#disk.index.remove(family, index, layer);
+                this.#disk.activity.forget(this.#disk.layer(family, layer), index);
+            }
+        });`,
+      },
+    ],
+  },
+  {
+    name: 'own active objects not on the list',
+    why: 'The to-do list has all indexes with a later `modified`, and its own active ones.',
+    edits: [
+      { file: RECOVERY, find: ' || mine.active)', replace: ')' },
+      { file: RECOVERY, find: 'if (has(family) && groupOf(family, index) === group.pg)', replace: 'if (false)' },
+    ],
+  },
+  {
+    name: '"done" before the sync',
+    why: '"Done" is reported after everything pulled and written is on disk.',
+    edits: [{ file: RECOVERY, find: 'await this.#disk.flushAll();', replace: '' }],
+  },
+  {
+    name: 'retirement of what is still to be pulled',
+    why: 'While an index is on the list, retirement of it is ignored.',
+    edits: [
+      {
+        file: 'lib/replication/disk-work.js',
+        find: '!recovery.isToDo({ copies, pg }, family, index)',
+        replace: 'true',
+      },
+    ],
+  },
+];

@@ -1,0 +1,58 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export interface SeedsOptions {
+  /** The build whose simulation is run. */
+  directory: string;
+  first: number;
+  last: number;
+  steps: number;
+  /** Faults that happen, with commas; what the simulation has by default where there are none. */
+  kinds?: string;
+  /** Real time after which no more seeds are run. */
+  budgetMs: number;
+}
+
+export interface SeedsResult {
+  /** Seeds that were clean, from the first on. */
+  readonly clean: number;
+  /** The first that was not, and what was wrong; null where time or seeds ran out before. */
+  readonly failed: { readonly seed: number; readonly complaint: string } | null;
+}
+
+/** Runs the simulation of a build, in a process of its own, until a seed fails. */
+export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
+  const { directory, first, last, steps, kinds, budgetMs } = options;
+  const child = spawn(process.execPath, [
+    join(directory, 'test/simulation/simulate.js'),
+    ...['--seed', `${first}`, '--count', `${last - first + 1}`, '--steps', `${steps}`],
+    ...(kinds === undefined ? [] : ['--kinds', kinds]),
+  ]);
+  const ended = new Promise<string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+  let isOver = false;
+  const timer = setTimeout(() => {
+    isOver = true;
+    child.kill('SIGKILL');
+  }, budgetMs);
+
+  let clean = 0;
+  let complaint: string | null = null;
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const found = /^seed \d+: (.*)$/.exec(line);
+    if (found?.[1]?.startsWith('clean')) clean++;
+    else complaint ??= found?.[1] ?? null;
+  });
+  // Of a process that ended in a way that the simulation did not see to.
+  let trouble: string | null = null;
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    if (/^\w*Error\b/.test(line)) trouble ??= line;
+  });
+  const how = await ended;
+  clearTimeout(timer);
+  if (complaint === null && (isOver || how === 'exit code 0')) return { clean, failed: null };
+  return { clean, failed: { seed: first + clean, complaint: complaint ?? trouble ?? how } };
+}
