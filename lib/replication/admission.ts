@@ -1,5 +1,14 @@
 import { type ClusterMap, groupIn, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
-import type { ChangeRequest, FenceRequest, MemberRequest, ReadRequest, RecoveryRequest, Refusal } from './messages.js';
+import type {
+  ChangeRequest,
+  FenceRequest,
+  FlushRequest,
+  MemberRequest,
+  ReadRequest,
+  RecoveryRequest,
+  Refusal,
+  RetireRequest,
+} from './messages.js';
 
 /** Who asked; the answer goes back by the session that the request came by. */
 export interface Asker {
@@ -103,22 +112,25 @@ export class Admission {
       return 'wait';
     }
     if (generation < known.generation) return { reason: 'generation', generation: known.generation };
-    if (generation > known.generation) this.#noteHolder(asker, vdi, generation);
+    if (generation > known.generation && request.type !== 'read') this.#noteHolder(asker, request);
     return 'go';
   }
 
   /** A fence is never refused for its epoch: whoever has the older map fetches the newer, and answers then. */
-  #admitFence(asker: Asker, { epoch, vdi, generation }: FenceRequest): 'go' | 'wait' | Refusal {
+  #admitFence(asker: Asker, request: FenceRequest): 'go' | 'wait' | Refusal {
+    const { epoch, vdi, generation } = request;
     if (epoch > this.map.epoch) return this.#needMap(epoch);
     const known = this.#writers.get(vdi)?.generation ?? 0;
     if (generation < known) return { reason: 'generation', generation: known };
-    if (generation > known) this.#noteHolder(asker, vdi, generation);
+    if (generation > known) this.#noteHolder(asker, request);
     return 'go';
   }
 
   /** Whoever writes or fences with a generation has stored that it holds it. */
-  #noteHolder({ host }: Asker, vdi: number, generation: number): void {
-    const incarnation = this.map.hosts[host]?.incarnation ?? 0;
+  #noteHolder(
+    { host }: Asker,
+    { vdi, generation, incarnation }: ChangeRequest | FlushRequest | RetireRequest | FenceRequest,
+  ): void {
     this.#writers.set(vdi, { generation, holder: { host, incarnation }, clean: false });
   }
 

@@ -57,6 +57,8 @@ export class ClusterHost implements LinkEvents<Message> {
   readonly #failedDisks = new Set<number>();
   #incarnation: number;
   #cancelReports = () => {};
+  /** Peers that no session is open with, and since when, on this host's clock. */
+  readonly #unreachable = new Map<string, number>();
 
   constructor(options: ClusterHostOptions, links: Links<Message>) {
     this.#options = options;
@@ -77,6 +79,7 @@ export class ClusterHost implements LinkEvents<Message> {
     this.replica = new ReplicaHost(
       {
         ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, groupCount: map.pgs, onError },
+        adoptedAtStart: state.adoptedEpoch,
         incarnation: () => this.liveness.incarnation,
         mayAnswer: () => this.liveness.mayAnswer(clock.elapsedMs()),
         map: () => this.follower.map,
@@ -132,11 +135,13 @@ export class ClusterHost implements LinkEvents<Message> {
   }
 
   opened(host: string, session: number): void {
+    this.#unreachable.delete(host);
     this.replica.linkOpened(host, session);
   }
 
-  lost(): void {
-    // What was asked goes again by the next session.
+  /** What was asked goes again by the next session. */
+  lost(host: string): void {
+    this.#unreachable.set(host, this.#options.clock.elapsedMs());
   }
 
   received(host: string, session: number, message: Message): void {
@@ -174,6 +179,15 @@ export class ClusterHost implements LinkEvents<Message> {
       if (group && !group.insync.includes(completed.disk)) reports.push({ type: 'in-sync', incarnation, ...completed });
     }
     for (const disk of this.#failedDisks) reports.push({ type: 'disk-failed', disk, incarnation });
+    const { host, clock } = this.#options;
+    const long = clock.elapsedMs() - this.liveness.ttlMs / 2;
+    for (const [peer, sinceMs] of this.#unreachable) {
+      if (map.hosts[peer]?.up && sinceMs <= long) reports.push({ type: 'unreachable', host, incarnation, peer });
+    }
+    if (map.hosts[host]?.up === false) {
+      const peers = Object.keys(map.hosts).filter((peer) => peer !== host && !this.#unreachable.has(peer));
+      reports.push({ type: 'reaches', host, peers });
+    }
     for (const report of reports) {
       if (conductor === this.#options.host) this.#conducting.report(report);
       else this.#links.send(conductor, { type: 'report', report });

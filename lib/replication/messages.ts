@@ -59,7 +59,13 @@ interface GroupRequest extends Request {
   readonly index: number;
 }
 
-export interface ChangeRequest extends GroupRequest {
+/** Of who holds, or is taking, the writer role. */
+interface HolderRequest {
+  /** Of the asker, that holds the role in `/writer`. */
+  readonly incarnation: number;
+}
+
+export interface ChangeRequest extends GroupRequest, HolderRequest {
   readonly type: 'change';
   /** Grows with each change of the generation; one that is sent again keeps its own. */
   readonly sequence: number;
@@ -75,7 +81,7 @@ export interface ReadRequest extends GroupRequest {
 }
 
 /** Makes durable what the disk was sent of the image. */
-export interface FlushRequest extends Request {
+export interface FlushRequest extends Request, HolderRequest {
   readonly type: 'flush';
   readonly copies: number;
   /** The groups that it is for, and the highest `since` that one of them has. */
@@ -87,7 +93,7 @@ export interface FlushRequest extends Request {
 }
 
 /** Tells that no copy of these objects can differ from the others any more. Not answered. */
-export interface RetireRequest extends Request {
+export interface RetireRequest extends Request, HolderRequest {
   readonly type: 'retire';
   readonly copies: number;
   readonly epoch: number;
@@ -106,7 +112,7 @@ export interface RetiredObject {
 }
 
 /** Ends an older generation of a writer on a host, all its disks. */
-export interface FenceRequest {
+export interface FenceRequest extends HolderRequest {
   readonly type: 'fence';
   readonly request: number;
   readonly epoch: number;

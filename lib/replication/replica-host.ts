@@ -1,5 +1,5 @@
 import type { Clock } from '../cluster/clock.js';
-import { type ClusterMap, groupIn } from '../cluster/cluster-map.js';
+import { type ClusterMap, groupIn, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { GroupLayout } from '../store/group-list.js';
 import type { Disk } from '../store/index.js';
@@ -35,6 +35,8 @@ export interface ReplicaHostOptions {
   pgOf(family: number, index: number): number;
   copiesOf(family: number): number;
   groupCount: number;
+  /** The epoch that an earlier process of this host had adopted. */
+  adoptedAtStart: number;
   incarnation(): number;
   /** Whether reads and writes may be answered now, by the rule of liveness and the map. */
   mayAnswer(): boolean;
@@ -65,6 +67,10 @@ export class ReplicaHost {
   readonly #roles = new Map<number, WriterRole>();
   readonly #fetchingWriters = new Set<number>();
   #wake: (() => void)[] = [];
+  /** The incarnation with which the map had this host up last. */
+  #upWith = 0;
+  /** Times that what was known of writers was forgotten: what was asked for before says nothing. */
+  #forgotten = 0;
 
   constructor(options: ReplicaHostOptions, disks: Iterable<Disk>) {
     this.#options = options;
@@ -112,6 +118,7 @@ export class ReplicaHost {
 
   /** Stores on this host's disks what has to be stored before it acts by the map. */
   async prepare(map: ClusterMap, before: ClusterMap): Promise<void> {
+    await Promise.all([...this.#roles.values()].map((role) => role.prepare(map)));
     await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
   }
 
@@ -140,6 +147,12 @@ export class ReplicaHost {
 
   mapAdopted(map: ClusterMap): void {
     this.#inquiries.cancelWhere((host) => map.hosts[host]?.up !== true);
+    const { host, incarnation } = this.#options;
+    if (isUpWith(map, host, incarnation()) && this.#upWith !== incarnation()) {
+      // Nobody has asked this host to adopt a generation while the map had it down.
+      this.#upWith = incarnation();
+      this.#forgetWriters();
+    }
     for (const { recovery } of this.#disks.values()) recovery.mapAdopted(map);
     this.#member.mapAdopted(map);
     for (const role of this.#roles.values()) role.mapAdopted(map);
@@ -148,8 +161,13 @@ export class ReplicaHost {
 
   /** This host is up with a new incarnation: what it knew of writers, and held of roles, is void. */
   incarnationChanged(): void {
-    this.#member.forgetWriters();
+    this.#forgetWriters();
     for (const role of this.#roles.values()) role.lose();
+  }
+
+  #forgetWriters(): void {
+    this.#forgotten++;
+    this.#member.forgetWriters();
   }
 
   /** Whether the host may answer has changed. */
@@ -186,6 +204,7 @@ export class ReplicaHost {
         {
           ...{ host, clock, coordination, inquiries: this.#inquiries, incarnation, map, refreshMap, fetchMap, pgOf },
           send: (disk, message) => this.#sendToDisk(disk, message),
+          adoptedAtStart: this.#options.adoptedAtStart,
         },
         image,
       );
@@ -206,9 +225,11 @@ export class ReplicaHost {
 
   /** Throws FencedError where the handle is dead. `generation` is that of the image as the caller knows it. */
   async read(image: ImageOptions, index: number, offset: number, length: number): Promise<Buffer> {
-    for (;;) {
+    for (let attempt = 0; ; attempt++) {
+      await this.#roles.get(image.vdi)?.before(index);
       const generation = await this.#generation(image.vdi);
-      const reply = generation === null ? null : await this.#ask(image, index, offset, length, generation);
+      const range = { index, offset, length };
+      const reply = generation === null ? null : await this.#ask(image, range, generation, attempt);
       if (reply && !reply.refusal && this.#options.mayAnswer()) return reply.body as Buffer;
       const refusal = reply?.refusal;
       if (refusal?.reason === 'unequal') await this.role(image).equalize();
@@ -227,10 +248,9 @@ export class ReplicaHost {
 
   async #ask(
     { vdi, copies, chain: chainOf }: ImageOptions,
-    index: number,
-    offset: number,
-    length: number,
+    { index, offset, length }: { index: number; offset: number; length: number },
     generation: number,
+    attempt: number,
   ): Promise<Reply | null> {
     const map = this.#options.map();
     const chain = chainOf();
@@ -239,7 +259,9 @@ export class ReplicaHost {
     if (!group) return null;
     const hosts = group.insync.map((disk) => ({ disk, host: map.disks[disk]?.host ?? '' }));
     const up = hosts.filter(({ host }) => map.hosts[host]?.up);
-    const source = up.find(({ host }) => host === this.#options.host) ?? up[index % Math.max(1, up.length)];
+    // The own copy first; then another one with each attempt that nobody has answered.
+    const own = attempt === 0 ? up.find(({ host }) => host === this.#options.host) : undefined;
+    const source = own ?? up[(index + attempt) % Math.max(1, up.length)];
     if (!source) return null;
     const { disk, host } = source;
     const request = { type: 'read', disk, copies, pg, since: group.since, vdi, generation, chain, index } as const;
@@ -312,9 +334,10 @@ export class ReplicaHost {
   async #fetchWriter(vdi: number): Promise<void> {
     if (this.#fetchingWriters.has(vdi)) return;
     this.#fetchingWriters.add(vdi);
+    const forgotten = this.#forgotten;
     try {
       const found = await this.#options.coordination.get(writerKey(vdi));
-      this.#member.writerKnown(vdi, found ? decodeWriter(found.value) : NO_WRITER);
+      if (forgotten === this.#forgotten) this.#member.writerKnown(vdi, found ? decodeWriter(found.value) : NO_WRITER);
     } catch {
       // The store does not answer: requests wait, and ask again then.
       await new Promise<void>((wake) => this.#options.clock.after(RETRY_MS, wake));

@@ -10,6 +10,8 @@ import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } f
 
 /** Before a store that did not answer, or a holder that did not give the role, is asked again. */
 const RETRY_MS = 200;
+/** After a flush. */
+const RETIRE_AFTER_MS = 1000;
 
 /** A handle of this host is dead: another host took the image over. */
 export class FencedError extends Error {
@@ -33,6 +35,8 @@ export interface RoleContext {
   fetchMap(epoch: number): void;
   pgOf(family: number, index: number): number;
   send(disk: number, message: MemberRequest): void;
+  /** The epoch that an earlier process of this host had adopted. */
+  readonly adoptedAtStart: number;
 }
 
 export interface RoleOptions {
@@ -57,6 +61,13 @@ export class WriterRole {
   #taking: Promise<Writer> | null = null;
   #releasing: Promise<boolean> | null = null;
   #fenced: Readonly<Record<string, number>> = {};
+  /** The host that this one took the role from to make copies equal: its handles live until a guest here writes. */
+  #owed: string | null = null;
+  /** Whether guests of this host may have written what nobody is known to have flushed. */
+  #unflushed = true;
+  #retiring = false;
+  /** Whether this process has held the role before. */
+  #served = false;
   #closed = false;
 
   constructor(context: RoleContext, options: RoleOptions) {
@@ -83,11 +94,45 @@ export class WriterRole {
   /** Flushes what this host or a holder before it was told to write. Throws FencedError. */
   async flush(opened: number): Promise<void> {
     for (;;) {
-      // Without the role there is nothing of ours that is not flushed: it was given back clean.
-      if (!this.#writer && !this.#taking) return;
+      // What was given back clean was flushed before.
+      if (!this.#writer && !this.#taking && !this.#unflushed) return;
       const writer = await this.take('write', opened);
-      if (await writer.flush(this.#options.chain())) return;
+      if (!(await writer.flush(this.#options.chain()))) continue;
+      this.#retireSoon();
+      return;
     }
+  }
+
+  /** Resolves when nothing keeps the index from being read here that an earlier holder has left different. */
+  async before(index: number): Promise<void> {
+    if (this.#writer && !this.#equalizer?.isDone) await this.#equalizer?.before(index);
+  }
+
+  /**
+   * To be awaited before a newer map is adopted. Where that has a group restart from a copy that may lack what this host's
+   * guests were told is written, they hear an error from then on, and never see old data.
+   */
+  async prepare(map: ClusterMap): Promise<void> {
+    const writer = this.#writer;
+    while (writer && writer === this.#writer && writer.losesBy(map) && !this.#closed) {
+      const stored = await this.#read().catch(() => null);
+      if (stored && stored.record.generation !== writer.generation) return;
+      const fenced = { ...stored?.record.fenced, [this.#context.host]: writer.generation + 1 };
+      if (stored && (await this.#store({ ...stored.record, fenced }, stored.revision).catch(() => false))) {
+        this.#fenced = fenced;
+        this.#drop(writer);
+      } else await this.#pause();
+    }
+  }
+
+  /** Retires what the last flush has covered, lazily: the next flush may cover more. */
+  #retireSoon(): void {
+    if (this.#retiring) return;
+    this.#retiring = true;
+    this.#context.clock.after(RETIRE_AFTER_MS, () => {
+      this.#retiring = false;
+      this.#writer?.retire();
+    });
   }
 
   /** Makes everything equal that an earlier holder may have left different. */
@@ -111,8 +156,26 @@ export class WriterRole {
         continue;
       }
       if ((this.#fenced[this.#context.host] ?? 0) > opened) throw new FencedError(this.#options.vdi);
+      if (purpose === 'write' && this.#owed !== null) {
+        await this.#endHandlesOf(this.#owed, this.#writer);
+        continue;
+      }
       return this.#writer;
     }
+  }
+
+  /** A guest here is about to write to what was taken from a host only to make it equal. */
+  async #endHandlesOf(owed: string, writer: Writer): Promise<void> {
+    const stored = await this.#read().catch(() => null);
+    if (!stored) return this.#pause();
+    if (stored.record.generation !== writer.generation) {
+      this.#drop(writer);
+      return;
+    }
+    const fenced = { ...stored.record.fenced, [owed]: writer.generation };
+    if (!(await this.#store({ ...stored.record, fenced }, stored.revision).catch(() => false))) return this.#pause();
+    this.#fenced = fenced;
+    this.#owed = null;
   }
 
   mapAdopted(map: ClusterMap): void {
@@ -134,9 +197,7 @@ export class WriterRole {
 
   /** A new incarnation of this host: what it held under the old one has to be taken anew. */
   lose(): void {
-    this.#writer?.stop();
-    this.#writer = null;
-    this.#equalizer = null;
+    if (this.#writer) this.#drop(this.#writer);
   }
 
   close(): void {
@@ -145,11 +206,12 @@ export class WriterRole {
   }
 
   /** A peer wants the role: gives it, with everything equal and flushed. Answers whether it was given. */
-  async release(asker: string, { incarnation, generation }: ReleaseRequest): Promise<boolean> {
+  async release(asker: string, { incarnation }: ReleaseRequest): Promise<boolean> {
     // Whoever waits for the role being taken gets to use it once.
     if (this.#taking) await this.#taking.catch(() => undefined);
+    if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
     const writer = this.#writer;
-    if (!writer || writer.generation !== generation || this.#releasing) return false;
+    if (!writer || this.#releasing) return false;
     this.#releasing = this.#release(writer, { host: asker, incarnation }).finally(() => {
       this.#releasing = null;
     });
@@ -177,13 +239,22 @@ export class WriterRole {
     const next = { ...stored.record, generation: writer.generation + 1, holder: to, clean: true };
     const given = await this.#store(next, stored.revision).catch(() => null);
     // Whether it was stored is not known: it is found out by whoever takes the role next.
-    if (given !== false) this.#drop(writer);
+    if (given !== false) this.#drop(writer, given === true);
     return given === true;
   }
 
-  #drop(writer: Writer): void {
+  /** Whether the store has this host as the holder, whatever it knows of it: an answer may have been lost. */
+  async #isRecorded(): Promise<boolean> {
+    const stored = await this.#read().catch(() => null);
+    const holder = stored?.record.holder;
+    return holder?.host === this.#context.host && holder.incarnation === this.#context.incarnation();
+  }
+
+  #drop(writer: Writer, clean = false): void {
     writer.stop();
     if (this.#writer !== writer) return;
+    this.#unflushed = !clean;
+    if (clean) this.#owed = null;
     this.#writer = null;
     this.#equalizer = null;
   }
@@ -206,11 +277,12 @@ export class WriterRole {
       if (isOurs && record.clean) {
         // Given by its holder before us, and not used yet.
         if (await this.#store({ ...record, clean: false }, stored.revision).catch(() => false)) {
-          return this.#begin(record.generation, []);
+          return this.#begin(record.generation, incarnation, []);
         }
       } else if (!holder && record.clean) {
         const next = { ...record, generation: record.generation + 1, holder: { host, incarnation }, clean: false };
-        if (await this.#store(next, stored.revision).catch(() => false)) return this.#begin(next.generation, []);
+        if (await this.#store(next, stored.revision).catch(() => false))
+          return this.#begin(next.generation, incarnation, []);
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
         if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
       } else {
@@ -239,24 +311,36 @@ export class WriterRole {
     const { host } = this.#context;
     const generation = record.generation + 1;
     const { holder } = record;
-    const fenced =
-      purpose === 'write' && holder && holder.host !== host
-        ? { ...record.fenced, [holder.host]: generation }
-        : record.fenced;
-    const next = { generation, holder: { host, incarnation: this.#context.incarnation() }, clean: false, fenced };
+    const incarnation = this.#context.incarnation();
+    const fenced = { ...record.fenced };
+    const isOthers = holder !== null && holder.host !== host;
+    if (purpose === 'write' && isOthers) fenced[holder.host] = generation;
+    // A process before this one may have acknowledged what its copies lack now.
+    if (holder?.host === host && this.#hasLost()) fenced[host] = generation;
+    const next = { generation, holder: { host, incarnation }, clean: false, fenced };
     if (!(await this.#store(next, revision).catch(() => false))) return null;
     this.#fenced = fenced;
+    if (isOthers) this.#owed = purpose === 'equalize' ? holder.host : null;
     const map = await this.#context.refreshMap().catch(() => null);
     if (!map) return null;
-    const found = await this.#askAll(map, generation);
-    return found && this.#begin(generation, found);
+    const found = await this.#askAll(map, generation, incarnation);
+    return found && this.#begin(generation, incarnation, found);
+  }
+
+  /** Whether a group has restarted, since the map that the process before this one went by, from a copy that may lack writes. */
+  #hasLost(): boolean {
+    const table = this.#context.map().tables[this.#options.copies] ?? [];
+    return this.#writer === null && !this.#served && table.some(({ lossy }) => lossy > this.#context.adoptedAtStart);
   }
 
   /** What every host that is up has active of the image; null where one knows a later generation. */
-  async #askAll(map: ClusterMap, generation: number): Promise<UnequalObject[] | null> {
+  async #askAll(map: ClusterMap, generation: number, incarnation: number): Promise<UnequalObject[] | null> {
     const { vdi, copies } = this.#options;
     const hosts = Object.keys(map.hosts).filter((host) => map.hosts[host]!.up);
-    const message = { type: 'fence', epoch: map.epoch, vdi, generation, chain: this.#options.chain(), copies } as const;
+    const message = {
+      ...({ type: 'fence', epoch: map.epoch, vdi, generation, incarnation, copies } as const),
+      chain: this.#options.chain(),
+    };
     const replies = await Promise.all(
       hosts.map((host) => this.#context.inquiries.ask(host, (request) => ({ ...message, request })).answer),
     );
@@ -272,10 +356,10 @@ export class WriterRole {
     return [...found.values()];
   }
 
-  #begin(generation: number, unequal: Iterable<UnequalObject>): Writer {
+  #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject>): Writer {
     const { vdi, copies, chain } = this.#options;
     const writer = new Writer({
-      ...{ vdi, copies, generation },
+      ...{ vdi, copies, generation, incarnation },
       map: this.#context.map(),
       pgOf: (index) => this.#context.pgOf(chain().family, index),
       port: {
@@ -286,6 +370,7 @@ export class WriterRole {
       },
     });
     this.#writer = writer;
+    this.#served = true;
     this.#equalizer = new Equalizer(writer, unequal, chain);
     void this.#equalizer.all();
     return writer;

@@ -26,6 +26,8 @@ export interface WriterOptions {
   vdi: number;
   copies: number;
   generation: number;
+  /** Of this host, under which it holds the role. */
+  incarnation: number;
   map: ClusterMap;
   /** The placement group of an index. */
   pgOf(index: number): number;
@@ -151,9 +153,15 @@ export class Writer {
     return this.#group(this.#options.pgOf(index)).insync;
   }
 
-  /** Whether acknowledged changes to a group are not known to be on disk. */
-  hasUnflushed(pg: number): boolean {
-    return this.#groups.get(pg)?.clean === false;
+  /**
+   * Whether a group that holds acknowledged changes which are not known to be on disk restarts, by the newer map, from a
+   * copy that may lack them.
+   */
+  losesBy(map: ClusterMap): boolean {
+    for (const [pg, { clean }] of this.#groups) {
+      if (!clean && this.#groupIn(map, pg).lossy > this.#map.epoch) return true;
+    }
+    return false;
   }
 
   /** Takes over an object that an older generation may have left different; made equal by the caller. */
@@ -246,6 +254,7 @@ export class Writer {
     const asker = this.#requests.get(request);
     if (!asker) return;
     if (refusal) {
+      if (!('sequence' in asker)) this.#flushRefused(asker, request);
       this.#refused(refusal);
       return;
     }
@@ -307,7 +316,7 @@ export class Writer {
 
   #sendOperation(operation: Operation): void {
     const { chain, index, pg, change, sequence, only } = operation;
-    const { vdi, copies } = this.#options;
+    const { vdi, copies, incarnation } = this.#options;
     const group = this.#group(pg);
     for (const { request } of operation.asked.values()) this.#requests.delete(request);
     operation.asked.clear();
@@ -323,7 +332,7 @@ export class Writer {
       const request: ChangeRequest = {
         type: 'change',
         request: this.#port.nextRequest(),
-        ...{ disk, copies, pg, since: group.since, vdi, generation, chain, index, sequence, done, change },
+        ...{ disk, copies, pg, since: group.since, vdi, generation, incarnation, chain, index, sequence, done, change },
       };
       operation.asked.set(disk, request);
       this.#requests.set(request.request, operation);
@@ -364,14 +373,14 @@ export class Writer {
         else byDisk.set(disk, [pg]);
       }
     }
-    const { vdi, copies } = this.#options;
+    const { vdi, copies, incarnation } = this.#options;
     const { generation } = this;
     for (const [disk, pgs] of byDisk) {
       const since = Math.max(...pgs.map((pg) => this.#group(pg).since));
       const request: FlushRequest = {
         type: 'flush',
         request: this.#port.nextRequest(),
-        ...{ disk, copies, pgs, since, vdi, generation, chain: flush.chain },
+        ...{ disk, copies, pgs, since, vdi, generation, incarnation, chain: flush.chain },
       };
       flush.asked.set(request.request, request);
       this.#requests.set(request.request, flush);
@@ -390,9 +399,22 @@ export class Writer {
     this.#settleFlush(flush);
   }
 
+  /** One group that has changed refuses them all: each is asked for again, by the next map. */
+  #flushRefused(flush: Flush, number: number): void {
+    const request = flush.asked.get(number)!;
+    flush.asked.delete(number);
+    this.#requests.delete(number);
+    for (const pg of request.pgs) {
+      const flushed = flush.groups.get(pg)!;
+      if (flushed.since <= request.since && flushed.left.has(request.disk)) flushed.since = -1;
+    }
+  }
+
   #settleFlush(flush: Flush): void {
     if (!this.#flushes.has(flush)) return;
-    for (const [pg, { left }] of flush.groups) if (left.size > 0 || this.#group(pg).acting.length === 0) return;
+    for (const [pg, { left, since }] of flush.groups) {
+      if (left.size > 0 || since < 0 || this.#group(pg).acting.length === 0) return;
+    }
     this.#flushes.delete(flush);
     for (const number of flush.asked.keys()) this.#requests.delete(number);
     for (const [pg, { since }] of flush.groups) {
@@ -419,13 +441,13 @@ export class Writer {
         else byDisk.set(disk, [object]);
       }
     }
-    const { vdi, copies } = this.#options;
+    const { vdi, copies, incarnation } = this.#options;
     const { generation } = this;
     for (const [disk, objects] of byDisk) {
       this.#port.send(disk, {
         type: 'retire',
         request: this.#port.nextRequest(),
-        ...{ disk, copies, epoch: this.#map.epoch, vdi, generation },
+        ...{ disk, copies, epoch: this.#map.epoch, vdi, generation, incarnation },
         objects: objects.map(({ family, pg, index, layer, sequence }) => ({ family, pg, index, layer, sequence })),
       });
     }
@@ -457,8 +479,11 @@ export class Writer {
   }
 
   #refused(refusal: Refusal): void {
-    if (refusal.reason === 'map') this.#port.fetchMap(refusal.epoch);
-    else if (refusal.reason === 'generation') this.#port.fenced(refusal.generation);
+    if (refusal.reason === 'map') {
+      this.#port.fetchMap(refusal.epoch);
+      // The map came before the refusal did.
+      if (refusal.epoch <= this.#map.epoch) for (const flush of this.#flushes) this.#sendFlush(flush);
+    } else if (refusal.reason === 'generation') this.#port.fenced(refusal.generation);
   }
 
   #written(pg: number): WrittenGroup {
