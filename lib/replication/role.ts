@@ -66,6 +66,8 @@ export class WriterRole {
   /** Whether guests of this host may have written what nobody is known to have flushed. */
   #unflushed = true;
   #retiring = false;
+  /** Whether the holder has been asked for the role, and has not answered. */
+  #asking = false;
   /** Whether this process has held the role before. */
   #served = false;
   #closed = false;
@@ -207,6 +209,8 @@ export class WriterRole {
 
   /** A peer wants the role: gives it, with everything equal and flushed. Answers whether it was given. */
   async release(asker: string, { incarnation }: ReleaseRequest): Promise<boolean> {
+    // Two that ask one another would wait for one another.
+    if (this.#asking) return false;
     // Whoever waits for the role being taken gets to use it once.
     if (this.#taking) await this.#taking.catch(() => undefined);
     if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
@@ -299,7 +303,9 @@ export class WriterRole {
       ...({ type: 'release', vdi, generation, incarnation } as const),
       request,
     }));
+    this.#asking = true;
     const reply = await answer;
+    this.#asking = false;
     return (reply?.body as { released: boolean } | undefined)?.released === true;
   }
 
