@@ -1,10 +1,8 @@
-import type { Chain } from '../../lib/replication/object-io.js';
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
-import type { ImageOptions } from '../../lib/replication/replica-host.js';
-import { FencedError } from '../../lib/replication/role.js';
 import type { Random } from '../helpers/random.js';
-import { ImageModel } from './image-model.js';
+import type { ModelWrite } from './sector-history.js';
 import type { Run, SimulatedHost } from './simulated-host.js';
+import type { SimulatedImage } from './simulated-image.js';
 import { SECTOR_BYTES, stampedData } from './stamps.js';
 import type { World } from './world.js';
 
@@ -12,47 +10,58 @@ import type { World } from './world.js';
 const IN_FLIGHT_MAX = 4;
 /** Of an object, where guests write: its ends and something between, so that writes meet. */
 const SPOTS = [0, 64 * 1024, 2 * 1024 * 1024, OBJECT_BYTES - 64 * 1024];
+const SMALL_SECTORS = 16;
+/** 1 MiB. */
+const LARGE_SECTORS = 2048;
+const LARGE_CHANCE = 0.02;
 
-/** An image of the simulated cluster, and what it may show. */
-export class SimulatedImage {
-  readonly vdi: number;
-  readonly chain: Chain;
-  readonly copies: number;
-  readonly indexes: number;
-  readonly model = new ImageModel();
-  readonly options: ImageOptions;
+/** The request will never be answered: its process is gone. */
+class Unanswered extends Error {}
 
-  constructor(vdi: number, copies: number, indexes: number) {
-    this.vdi = vdi;
-    this.copies = copies;
-    this.indexes = indexes;
-    this.chain = { family: vdi, layers: [{ layer: 1, limit: 0 }] };
-    this.options = { vdi, copies, chain: () => this.chain };
-  }
+interface Range {
+  readonly index: number;
+  /** Within the object. */
+  readonly offset: number;
+  readonly length: number;
 }
 
-/** A virtual machine that reads and writes an image, on one host until that or its worker's right to the image is gone. */
+/**
+ * A virtual machine that has an image open on one host, until it is stopped, its host is gone, or it has lost its right to
+ * the image.
+ */
 export class Guest {
   readonly image: SimulatedImage;
   readonly host: SimulatedHost;
   readonly #world: World;
   readonly #random: Random;
-  readonly #readOnly: boolean;
+  readonly #isReader: boolean;
+  /** The generation that the image had when the guest opened it. */
+  readonly #opened: number;
   #inFlight = 0;
-  #dead = false;
-  /** Ranges of its writes in flight: a guest does not write to the same place twice at a time. */
-  readonly #writing = new Set<{ start: number; end: number }>();
+  #isDead = false;
+  /** Its process and its kernel are gone. */
+  #isGone = false;
+  /** Writes in flight: a guest does not write to the same place twice at a time. */
+  readonly #writing = new Set<ModelWrite>();
+  /** A group of the image restarted from a copy that may lack what this guest wrote and did not flush. */
+  #mayHaveLost = false;
 
-  constructor(world: World, image: SimulatedImage, host: SimulatedHost, random: Random, readOnly: boolean) {
+  constructor(world: World, image: SimulatedImage, host: SimulatedHost, random: Random, isReader: boolean) {
     this.#world = world;
     this.image = image;
     this.host = host;
     this.#random = random;
-    this.#readOnly = readOnly;
+    this.#isReader = isReader;
+    this.#opened = image.writer.generation;
   }
 
   get isIdle(): boolean {
     return this.#inFlight === 0;
+  }
+
+  /** Whether it does nothing more. */
+  get isDead(): boolean {
+    return this.#isDead;
   }
 
   /** What keeps the guest from being idle, in words. */
@@ -60,90 +69,135 @@ export class Guest {
     return this.isIdle ? null : `${this.#inFlight} requests to vdi ${this.image.vdi} on ${this.host.id}`;
   }
 
-  get isDead(): boolean {
-    return this.#dead;
+  /** It is stopped, as by kill -9: what it has in flight goes on for as long as its host's worker lives. */
+  stop(): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
+    this.#note('guest ends');
   }
 
-  /** The machine stops, as when its host loses power: what it has in flight may have been done or not. */
-  die(): void {
-    this.#dead = true;
+  /** Its host is gone: what it has in flight may have been done or not. */
+  vanish(): void {
+    this.stop();
+    this.#isGone = true;
+    for (const write of this.#writing) this.image.model.end(write);
   }
 
-  /** Begins one more operation if it may. Answers whether it did. */
-  step(): boolean {
-    if (this.#dead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run) return false;
+  /** A group has lost what was not flushed, and this guest may have written there. */
+  noteLoss(): void {
+    this.#mayHaveLost = true;
+  }
+
+  /** Begins one more operation if it may. */
+  step(): void {
+    if (this.#isDead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run) return;
+    const dice = this.#random.next();
+    if (this.#isReader || dice < 0.35) this.#track(this.#read());
+    else if (dice < 0.8) this.#track(this.#write('write'));
+    else if (dice < 0.85) this.#track(this.#write('discard'));
+    else if (dice < 0.86) this.#track(this.#write('allocate'));
+    else this.#track(this.flush());
+  }
+
+  /** Makes what it wrote durable. */
+  async flush(): Promise<void> {
+    const { image, host } = this;
+    const flushed = image.model.beginFlush(({ owner, losable }) => {
+      return owner === this || (!losable && owner instanceof Guest && owner.host === host);
+    });
+    await this.#request((run) => run.cluster.replica.flush(image.options, this.#opened));
+    if (this.#isGone) return;
+    flushed();
+    this.#note('flushed');
+  }
+
+  #track(operation: Promise<void>): void {
     this.#inFlight++;
-    this.#operate()
-      .catch((error) => {
-        if (error instanceof FencedError) this.die();
-        else if (!this.#dead) this.#world.defect(this.host.id, error);
-      })
+    operation
+      .catch((error) => this.#failed(error))
       .finally(() => {
         this.#inFlight--;
       });
-    return true;
   }
 
-  async #operate(): Promise<void> {
-    const dice = this.#random.next();
-    if (this.#readOnly || dice < 0.35) return this.#read();
-    if (dice < 0.85) return this.#write(false);
-    if (dice < 0.9) return this.#write(true);
-    return this.#flush();
+  #failed(error: unknown): void {
+    if (error instanceof Unanswered) return;
+    const isRefused = (error as { code?: unknown }).code === 'EIO';
+    if (isRefused && (this.#isFenced || this.#mayHaveLost)) {
+      this.stop();
+      return;
+    }
+    const { message } = error as Error;
+    const wrapped = new Error(`vdi ${this.image.vdi} on ${this.host.id}: ${message}`, { cause: error });
+    this.#world.defect(this.host.id, wrapped);
+  }
+
+  get #isFenced(): boolean {
+    return (this.image.writer.fenced[this.host.id] ?? 0) > this.#opened;
   }
 
   async #read(): Promise<void> {
     const { index, offset, length } = this.#range();
+    const { model, options } = this.image;
+    const check = model.beginRead(this, index * OBJECT_BYTES + offset, length);
+    const data = await this.#request((run) => run.cluster.replica.read(options, index, offset, length));
+    if (!this.#isGone) check(data);
+  }
+
+  async #write(kind: 'write' | 'discard' | 'allocate'): Promise<void> {
+    const { image } = this;
+    const { model, vdi, options } = image;
+    const isWhole = kind === 'allocate' || (kind === 'discard' && this.#random.chance(0.3));
+    const range = this.#range();
+    const { index, offset, length } = isWhole ? { ...range, offset: 0, length: OBJECT_BYTES } : range;
     const start = index * OBJECT_BYTES + offset;
-    const check = this.image.model.beginRead(start, length);
-    const data = await this.#retried((run) => run.cluster.replica.read(this.image.options, index, offset, length));
-    if (this.#dead) return;
-    check(data);
-  }
-
-  async #write(discard: boolean): Promise<void> {
-    const { index, offset, length } = this.#range();
-    const start = index * OBJECT_BYTES + offset;
-    const range = { start, end: start + length };
-    for (const other of this.#writing) if (other.start < range.end && range.start < other.end) return;
-    this.#writing.add(range);
-    const write = this.image.model.begin(start, length, discard);
-    this.#world.trace.note(
-      this.host.id,
-      `vdi ${this.image.vdi}: ${discard ? 'discard' : 'write'} ${write.number} of ${index}+${offset} ${length}`,
-    );
-    const change = discard
-      ? ({ kind: 'discard', offset, length } as const)
-      : ({ kind: 'write', offset, data: stampedData(write.number, start, length) } as const);
-    await this.#retried((run) =>
-      run.cluster.replica.change(this.image.options, index, change, Number.POSITIVE_INFINITY),
-    );
-    if (this.#dead) return;
-    this.image.model.acknowledge(write);
-    this.#world.trace.note(this.host.id, `vdi ${this.image.vdi}: write ${write.number} is done`);
-    this.#writing.delete(range);
-  }
-
-  async #flush(): Promise<void> {
-    const flushed = this.image.model.beginFlush();
-    await this.#retried((run) => run.cluster.replica.flush(this.image.options, Number.POSITIVE_INFINITY));
-    if (!this.#dead) flushed();
-  }
-
-  /** The kernel sends a request again to the next worker of its host. */
-  async #retried<T>(request: (run: Run) => Promise<T>): Promise<T> {
-    for (;;) {
-      const run = await this.host.running();
-      const result = await Promise.race([request(run).then((value) => ({ value })), run.ended]);
-      if (result) return result.value;
-      if (this.#dead) return new Promise(() => undefined);
+    for (const other of this.#writing) {
+      if (other.offset < start + length && start < other.offset + other.length) return;
+    }
+    if (kind === 'allocate') {
+      const change = { kind, end: OBJECT_BYTES } as const;
+      return this.#request((run) => run.cluster.replica.change(options, index, change, this.#opened));
+    }
+    const write = model.begin(this, start, length, kind === 'discard');
+    this.#writing.add(write);
+    this.#note(`${kind} ${write.number} of ${index}+${offset} ${length}, vdi ${vdi}`);
+    const change =
+      kind === 'discard'
+        ? ({ kind, offset, length } as const)
+        : ({ kind, offset, data: stampedData(write.number, start, length) } as const);
+    try {
+      await this.#request((run) => run.cluster.replica.change(options, index, change, this.#opened));
+      if (this.#isGone) return;
+      const adopted = this.host.run?.cluster.follower.map.epoch ?? 0;
+      model.acknowledge(write, this.#world.lossyOf(image.copies, image.pgOf(index)) > adopted);
+      this.#note(`${kind} ${write.number} is done`);
+    } finally {
+      model.end(write);
+      this.#writing.delete(write);
     }
   }
 
-  #range(): { index: number; offset: number; length: number } {
+  /** The kernel sends a request again to the next worker of its host. */
+  async #request<T>(request: (run: Run) => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#isGone) throw new Unanswered();
+      const run = await this.host.running();
+      if (this.#isGone) throw new Unanswered();
+      const result = await Promise.race([request(run).then((value) => ({ value })), run.ended]);
+      if (result) return result.value;
+      if (this.#isDead) throw new Unanswered();
+    }
+  }
+
+  #range(): Range {
     const index = this.#random.below(this.image.indexes);
-    const spot = SPOTS[this.#random.below(SPOTS.length)]! + this.#random.below(64) * SECTOR_BYTES;
-    const most = Math.min(this.#random.chance(0.02) ? 512 : 16, (OBJECT_BYTES - spot) / SECTOR_BYTES);
-    return { index, offset: spot, length: (1 + this.#random.below(most)) * SECTOR_BYTES };
+    const offset = SPOTS[this.#random.below(SPOTS.length)]! + this.#random.below(64) * SECTOR_BYTES;
+    const size = this.#random.chance(LARGE_CHANCE) ? LARGE_SECTORS : SMALL_SECTORS;
+    const most = Math.min(size, (OBJECT_BYTES - offset) / SECTOR_BYTES);
+    return { index, offset, length: (1 + this.#random.below(most)) * SECTOR_BYTES };
+  }
+
+  #note(what: string): void {
+    this.#world.trace.note(this.host.id, `vdi ${this.image.vdi}: ${what}`);
   }
 }

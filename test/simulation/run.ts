@@ -3,20 +3,18 @@ import { carryOut, only } from './fault-carrier.js';
 import { FaultPlanner } from './fault-planner.js';
 import { type BegunKind, GENTLE_FAULTS, scaleRates } from './fault-rates.js';
 import type { FaultKind } from './faults.js';
-import { Guest, SimulatedImage } from './guest.js';
 import type { RunLimits } from './scheduler.js';
+import { Workload } from './workload.js';
 import { World } from './world.js';
 
 /** All hosts serve within this time of the first start. */
 const START_MS = 60_000;
 /** In a world without faults everything is answered and whole within this time: a host that flapped is kept out for half an hour. */
 const SETTLE_MS = 60 * 60_000;
-const IMAGES = 4;
-const INDEXES = 4;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
-  ...(['kill', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
+  ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
   ...(['store-outage', 'store-slow', 'store-cut'] as const),
 ];
 
@@ -27,6 +25,8 @@ export interface SimulationOptions {
   hosts: number;
   kinds?: readonly BegunKind[];
   print?: (line: string) => void;
+  /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
+  forgiveLosses?: boolean;
   /** Looked at between events: the run is given up when it answers true. */
   isOverdue?: () => boolean;
 }
@@ -44,7 +44,7 @@ export interface Outcome {
 
 /** Runs one simulated cluster. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
-  const { seed, steps, hosts, kinds = DEFAULT_KINDS, print, isOverdue = () => false } = options;
+  const { seed, steps, hosts, kinds = DEFAULT_KINDS, print, isOverdue = () => false, forgiveLosses = false } = options;
   const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], ...(print && { print }) });
   const random = new Random(seed ^ 0x5bd1e995);
   let overdue = false;
@@ -58,7 +58,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   const isOver = () => overdue || world.failure !== null;
 
   await start(world, runFor);
-  const guests = makeGuests(world, random);
+  const workload = new Workload(world, random, forgiveLosses);
   const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
     hosts: world.hosts.map(({ id }) => id),
     rates: only(scaleRates(GENTLE_FAULTS, 1 + random.below(12)), kinds),
@@ -68,12 +68,11 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   planner.start();
   const paceMs = 2 + random.below(40);
   for (let step = 0; step < steps && !isOver(); step++) {
-    guests[random.below(guests.length)]!.step();
+    workload.step();
     await runFor(random.next() * paceMs);
   }
   planner.calm();
-  const reasons = () =>
-    [...guests.map(({ waitsFor }) => waitsFor), world.unhealthy].filter((reason) => reason !== null);
+  const reasons = () => [...workload.waitsFor, world.unhealthy].filter((reason) => reason !== null);
   await runFor(SETTLE_MS, () => reasons().length === 0);
   if (!isOver() && reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
   return { world, failure: world.failure, overdue, faults: planner.counts };
@@ -84,14 +83,4 @@ async function start(world: World, runFor: (ms: number, until: () => boolean) =>
   const isReady = () => world.hosts.every(({ run }) => run?.cluster.replica.mayAnswer);
   await runFor(START_MS, isReady);
   if (!isReady() && world.failure === null) world.defect('world', new Error('the cluster did not start'));
-}
-
-function makeGuests(world: World, random: Random): Guest[] {
-  const images = Array.from({ length: IMAGES }, (_, number) => {
-    const vdi = number + 16;
-    return new SimulatedImage(vdi, world.placement.copiesOf(vdi), INDEXES);
-  });
-  return images.flatMap((image) =>
-    world.hosts.map((host, number) => new Guest(world, image, host, new Random(random.below(2 ** 32)), number > 1)),
-  );
 }

@@ -15,6 +15,7 @@ interface Options {
   seconds: number;
   trace: boolean;
   keepGoing: boolean;
+  forgiveLosses: boolean;
 }
 
 const program = new Command('simulate')
@@ -26,6 +27,7 @@ const program = new Command('simulate')
   .addOption(new Option('--kinds <kinds>', 'faults that happen, with commas').argParser(kindsOf).default(DEFAULT_KINDS))
   .addOption(new Option('--seconds <number>', 'real time that a seed may take').argParser(wholeNumber).default(60))
   .option('--trace', 'print everything that happens', false)
+  .option('--forgive-losses', 'guests end by themselves where unflushed writes may be lost', false)
   .option('--keep-going', 'go on after a seed that failed', false);
 
 const options = program.parse().opts<Options>();
@@ -39,11 +41,14 @@ if (failed.length > 0 && options.count > 1) console.log(`failed: ${failed.join('
 process.exit(failed.length > 0 ? 1 : 0);
 
 /** Answers whether it was clean. */
-async function runSeed(seed: number, { steps, hosts, kinds, seconds, trace }: Options): Promise<boolean> {
+async function runSeed(
+  seed: number,
+  { steps, hosts, kinds, seconds, trace, forgiveLosses }: Options,
+): Promise<boolean> {
   const startedMs = performance.now();
   const watchdog = new Watchdog(`seed ${seed}: stuck within one event, repeat: ${commandOf(seed)}`, seconds * 2000);
   const outcome = await simulate({
-    ...{ seed, steps, hosts, kinds },
+    ...{ seed, steps, hosts, kinds, forgiveLosses },
     isOverdue: () => performance.now() - startedMs > seconds * 1000,
     ...(trace && { print: (line: string) => process.stdout.write(`${line}\n`) }),
   });
@@ -66,8 +71,9 @@ function faultsOf({ faults }: Outcome): number {
 }
 
 function commandOf(seed: number): string {
-  const { steps, hosts, kinds } = options;
-  return `npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()}`;
+  const { steps, hosts, kinds, forgiveLosses } = options;
+  const forgives = forgiveLosses ? ' --forgive-losses' : '';
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()}${forgives}`;
 }
 
 function wholeNumber(text: string): number {

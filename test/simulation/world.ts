@@ -46,6 +46,7 @@ export class World implements Shared {
   readonly mapOptions: NextMapOptions;
   readonly hosts: readonly SimulatedHost[];
   readonly options: WorldOptions;
+  #map: ClusterMap = EMPTY_MAP;
   /** The first defect that was seen; the run ends with it. */
   failure: Error | null = null;
 
@@ -57,6 +58,9 @@ export class World implements Shared {
     this.store = new SimulatedStore(this.scheduler, this.#stream(), { trace: this.trace });
     this.placement = new Placement(options.pgs, options.copies);
     this.mapOptions = { ...NEXT_MAP_DEFAULTS, pgs: options.pgs, copies: options.copies };
+    this.store.onChange(({ events }) => {
+      for (const { type, keyValue } of events) if (type === 'put' && keyValue.key === MAP_KEY) this.#mapChanged();
+    });
     this.hosts = Array.from({ length: options.hosts }, (_, number) => this.#makeHost(number));
   }
 
@@ -76,10 +80,27 @@ export class World implements Shared {
     host.reboot();
   }
 
+  /** Called when a group restarts from a copy that may lack what was not flushed, before anybody knows. */
+  onLossy: (copies: number, pg: number) => void = () => {};
+
   /** The map as it is now, whoever has adopted it. */
   get map(): ClusterMap {
-    const found = this.store.peek(MAP_KEY);
-    return found ? decodeClusterMap(found.value) : EMPTY_MAP;
+    return this.#map;
+  }
+
+  /** The epoch in which a group last restarted from a copy that may lack what was not flushed; 0: never. */
+  lossyOf(copies: number, pg: number): number {
+    return this.#map.tables[copies]?.[pg]?.lossy ?? 0;
+  }
+
+  #mapChanged(): void {
+    const before = this.#map;
+    this.#map = decodeClusterMap(this.store.peek(MAP_KEY)!.value);
+    for (const [copies, table] of Object.entries(this.#map.tables)) {
+      for (const [pg, { lossy }] of table.entries()) {
+        if (lossy > (before.tables[Number(copies)]?.[pg]?.lossy ?? 0)) this.onLossy(Number(copies), pg);
+      }
+    }
   }
 
   /** Why the cluster is not healthy, or null: all hosts up, every group whole. */
