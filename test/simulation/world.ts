@@ -1,4 +1,4 @@
-import { type ClusterMap, EMPTY_MAP } from '../../lib/cluster/cluster-map.js';
+import { type ClusterMap, EMPTY_MAP, type MapGroup } from '../../lib/cluster/cluster-map.js';
 import { decodeClusterMap, MAP_KEY } from '../../lib/cluster/cluster-map-record.js';
 import { NEXT_MAP_DEFAULTS, type NextMapOptions } from '../../lib/cluster/observation.js';
 import type { Message } from '../../lib/replication/messages.js';
@@ -96,9 +96,18 @@ export class World implements Shared {
   #mapChanged(): void {
     const before = this.#map;
     this.#map = decodeClusterMap(this.store.peek(MAP_KEY)!.value);
+    for (const [id, { up, incarnation, bootId }] of Object.entries(this.#map.hosts)) {
+      const known = before.hosts[id];
+      if (known?.up === up && known.incarnation === incarnation && known.bootId === bootId) continue;
+      this.trace.note('map', `epoch ${this.#map.epoch}: ${id} is ${up ? 'up' : 'down'} with ${incarnation}, ${bootId}`);
+    }
     for (const [copies, table] of Object.entries(this.#map.tables)) {
-      for (const [pg, { lossy }] of table.entries()) {
-        if (lossy > (before.tables[Number(copies)]?.[pg]?.lossy ?? 0)) this.onLossy(Number(copies), pg);
+      for (const [pg, group] of table.entries()) {
+        const known = before.tables[Number(copies)]?.[pg];
+        if (known === undefined || describeGroup(known) !== describeGroup(group)) {
+          this.trace.note('map', `epoch ${this.#map.epoch}: group ${copies}/${pg} ${describeGroup(group)}`);
+        }
+        if (group.lossy > (known?.lossy ?? 0)) this.onLossy(Number(copies), pg);
       }
     }
   }
@@ -130,4 +139,8 @@ export class World implements Shared {
     this.failure ??= error instanceof Error ? error : new Error(text);
     this.scheduler.stop();
   }
+}
+
+function describeGroup({ acting, insync, since, lossy }: MapGroup): string {
+  return `acting ${acting.join()}, in sync ${insync.join()}, since ${since}, lossy ${lossy}`;
 }
