@@ -10,6 +10,8 @@ export interface WriterObject {
   outstanding: number;
   /** Flushes that had begun when a change to it was last sent or done. */
   touched: number;
+  /** An older generation may have left it different; it has not been made equal yet. */
+  unequal: boolean;
 }
 
 /** The writer's active objects, the longest active first. */

@@ -74,6 +74,7 @@ export class Admission {
         if (request.epoch > this.map.epoch) return this.#needMap(request.epoch);
         const pgs = request.objects.map(({ pg }) => pg);
         if (this.#newestSince(request.copies, pgs) > request.epoch) return this.#refuseMap();
+        if (!this.#serves(request.disk)) return this.#refuseMap();
         return this.#admitWriter(asker, request);
       }
       case 'fence':
@@ -83,6 +84,8 @@ export class Admission {
         const group = this.#group(request.copies, request.pg);
         // The asker's stay belongs to a map that is no more.
         if (group.since > request.epoch || !group.insync.includes(request.disk)) return this.#refuseMap();
+        // One that rebooted may be in the map still as what it was.
+        if (!this.#port.mayAnswer()) return 'wait';
         return this.#serves(request.disk) ? 'go' : 'wait';
       }
     }

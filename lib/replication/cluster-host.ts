@@ -151,8 +151,10 @@ export class ClusterHost implements LinkEvents<Message> {
 
   #adopted(map: ClusterMap, revision: number): void {
     this.#options.note(`adopts the map of epoch ${map.epoch}`);
-    this.#beat.adopted(map, revision);
+    // Both are told before anything that waits is looked at again.
+    this.liveness.adopt(map, revision);
     this.replica.mapAdopted(map);
+    this.#beat.adopted(map, revision);
     this.#report();
   }
 

@@ -76,6 +76,7 @@ export class Equalizer {
       // Started over if the members are others now.
       if (!stopped && this.#writer.since(index) === since) break;
     }
+    for (const { layer } of objects) this.#writer.equalized(layer, index);
     this.#left.delete(index);
   }
 

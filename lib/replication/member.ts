@@ -51,6 +51,9 @@ export class Member {
   readonly #changes = new Map<string, Ticket<ChangeRequest>[]>();
   readonly #sessions = new Map<string, number>();
   readonly #pulling = new Set<string>();
+  /** The map that is about to be adopted, and who waits for the changes to end that it concerns. */
+  #next: ClusterMap | null = null;
+  #drained: (() => void)[] = [];
 
   constructor(map: ClusterMap, port: MemberPort) {
     this.#admission = new Admission(map, port);
@@ -85,8 +88,27 @@ export class Member {
     this.#advance(ticket);
   }
 
+  /**
+   * Begins no change any more of a group that this map gives another `since`, and resolves when none is being carried
+   * out: what is stored for the map would miss what such a change leaves behind. Ends with `mapAdopted`.
+   */
+  async hold(next: ClusterMap): Promise<void> {
+    this.#next = next;
+    while (this.#isChanging((change) => this.#isHeld(change))) {
+      await new Promise<void>((resolve) => {
+        this.#drained.push(resolve);
+      });
+    }
+  }
+
+  #isHeld({ copies, pg }: ChangeRequest): boolean {
+    const since = this.#admission.map.tables[copies]?.[pg]?.since;
+    return this.#next !== null && this.#next.tables[copies]?.[pg]?.since !== since;
+  }
+
   /** The host has adopted this map: all that it has to store for it is stored. */
   mapAdopted(map: ClusterMap): void {
+    this.#next = null;
     this.#admission.map = map;
     this.#retry();
   }
@@ -113,8 +135,16 @@ export class Member {
     this.#retry();
   }
 
+  /** The disk has failed: what it has under way may never end, and nobody waits for it. */
+  diskFailed(disk: number): void {
+    for (const ticket of [...this.#tickets]) {
+      if (ticket.running && 'disk' in ticket.request && ticket.request.disk === disk) this.abandoned(ticket);
+    }
+  }
+
   /** A request has been carried out, or could not be. */
   executed(ticket: Ticket, outcome: Outcome): void {
+    if (!this.#tickets.has(ticket)) return;
     ticket.running = false;
     ticket.outcome = outcome;
     this.#waiting.add(ticket);
@@ -125,25 +155,38 @@ export class Member {
     } else {
       this.#conclude(ticket);
     }
-    // Whatever waited for it: a change that overlaps, a fence, a list, a newer session.
+    this.#ended();
+  }
+
+  /** Whatever waited for a request goes on: a change that overlaps, a fence, a list, a newer session, a map. */
+  #ended(): void {
+    for (const resolve of this.#drained.splice(0)) resolve();
     if (this.#waiting.size > 0) this.#retry();
   }
 
   /** The disk failed meanwhile: whether the request was carried out is not known, and nobody is told. */
   abandoned(ticket: Ticket): void {
+    if (!this.#tickets.has(ticket)) return;
     ticket.running = false;
     const leftovers = this.#leftovers.get(ticket.asker.host);
     if (leftovers?.delete(ticket) && leftovers.size === 0) this.#leftovers.delete(ticket.asker.host);
-    this.#forget(ticket);
-    this.#retry();
+    // Whoever recovers from it finds another source.
+    const isRecovery = ['list', 'describe', 'fetch'].includes(ticket.request.type);
+    if (isRecovery) this.#answer(ticket, { refusal: { reason: 'changed' } });
+    else this.#forget(ticket);
+    this.#ended();
   }
 
   /** Lets every request that waits go as far as it can, in the order of arrival. */
   #retry(): void {
-    for (const ticket of [...this.#waiting]) {
-      if (!this.#waiting.has(ticket)) continue;
-      if (ticket.outcome) this.#conclude(ticket);
-      else this.#advance(ticket);
+    // An answer that was held back lets go what overlaps it.
+    for (let left = -1; left !== this.#waiting.size; ) {
+      left = this.#waiting.size;
+      for (const ticket of [...this.#waiting]) {
+        if (!this.#waiting.has(ticket)) continue;
+        if (ticket.outcome) this.#conclude(ticket);
+        else this.#advance(ticket);
+      }
     }
   }
 
@@ -201,6 +244,7 @@ export class Member {
   }
 
   #isTurnOfChange(ticket: Ticket<ChangeRequest>, request: ChangeRequest): boolean {
+    if (this.#isHeld(request)) return false;
     const key = keyOf(request.disk, request.chain.family, request.index);
     for (const earlier of this.#changes.get(key)!) {
       if (earlier === ticket) break;

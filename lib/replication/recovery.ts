@@ -5,6 +5,7 @@ import { listGroup } from '../store/group-list.js';
 import type { GroupName, Stay } from '../store/group-records.js';
 import type { Disk } from '../store/index.js';
 import { pullIndex } from '../store/object-pull.js';
+import { StoreError } from '../store/store-error.js';
 import type { IndexName } from '../store/to-do.js';
 import type { IndexLocks } from './index-locks.js';
 import type { Inquiries } from './inquiries.js';
@@ -46,6 +47,10 @@ interface Joining {
   listed: boolean;
   done: boolean;
   readonly stop: AbortController;
+  /** Of this stay, under way: one that ends late must not take an index off a later stay's list. */
+  readonly pulls: Map<string, Promise<void>>;
+  /** Ends questions that are under way. */
+  readonly cancels: Set<() => void>;
 }
 
 /** The source has changed, gone or refused: to be tried again by the newest map. */
@@ -60,7 +65,8 @@ export class Recovery {
   readonly #locks: IndexLocks;
   readonly #context: RecoveryContext;
   readonly #joining = new Map<string, Joining>();
-  readonly #pulls = new Map<string, Promise<void>>();
+  /** Pulls of stays that are over, by group. */
+  readonly #ending = new Map<string, Promise<void>[]>();
   #wake: (() => void)[] = [];
   #pulling = 0;
   #closed = false;
@@ -109,7 +115,10 @@ export class Recovery {
       if (wanted.get(key)?.epoch === joining.stay.epoch) continue;
       joining.stop.abort();
       this.#joining.delete(key);
+      this.#ending.set(key, [...(this.#ending.get(key) ?? []), ...joining.pulls.values()]);
     }
+    // A source may have gone, or be none any more: whatever is asked is asked anew.
+    for (const { cancels } of this.#joining.values()) for (const cancel of [...cancels]) cancel();
     for (const [key, { group, epoch }] of wanted) if (!this.#joining.has(key)) this.#join(key, group, epoch);
     this.#wakeAll();
   }
@@ -130,7 +139,8 @@ export class Recovery {
 
   #join(key: string, group: GroupName, epoch: number): void {
     const stay = { epoch, bootId: this.#context.bootId };
-    const joining: Joining = { group, stay, listed: false, done: false, stop: new AbortController() };
+    const stop = new AbortController();
+    const joining: Joining = { group, stay, listed: false, done: false, stop, pulls: new Map(), cancels: new Set() };
     this.#joining.set(key, joining);
     this.#run(joining).catch((error) => {
       if (!joining.stop.signal.aborted && !this.#disk.failed) this.#context.onError(error);
@@ -139,9 +149,13 @@ export class Recovery {
 
   async #run(joining: Joining): Promise<void> {
     const { group, stay, stop } = joining;
+    const key = keyOf(group);
+    await Promise.allSettled(this.#ending.get(key) ?? []);
+    this.#ending.delete(key);
+    if (stop.signal.aborted) return;
     joining.listed = this.#disk.toDo.isStored(group, stay);
     while (!joining.listed) {
-      const items = await this.#retried(joining, () => this.#compare(group));
+      const items = await this.#retried(joining, () => this.#compare(joining));
       if (!items) return;
       if (stop.signal.aborted) return;
       await this.#disk.toDo.store(group, stay, items);
@@ -161,8 +175,9 @@ export class Recovery {
    * The indexes that may differ from the source's: those written since this disk was last known to be in sync, its own
    * active ones, and where either has an entry that the other lacks.
    */
-  async #compare(group: GroupName): Promise<IndexName[]> {
-    const theirs = await this.#listSource(group);
+  async #compare(joining: Joining): Promise<IndexName[]> {
+    const { group } = joining;
+    const theirs = await this.#listSource(joining);
     const own = new Map<string, ListedEntry>();
     for await (const entries of listGroup(this.#disk, this.#context.layout(group.copies), group.pg)) {
       for (const entry of entries) own.set(entryKey(entry), entry);
@@ -185,11 +200,18 @@ export class Recovery {
     return [...items.values()];
   }
 
-  async #listSource(group: GroupName): Promise<ListedEntry[]> {
+  async #listSource(joining: Joining): Promise<ListedEntry[]> {
+    const { group } = joining;
     const { disk, host, epoch } = this.#source(group);
     const found: ListedEntry[] = [];
     for (let after: ListRequest['after'] = null; ; ) {
-      const reply: ListAnswer = await this.#ask<ListAnswer>(host, { type: 'list', disk, ...group, epoch, after });
+      const reply: ListAnswer = await this.#ask<ListAnswer>(joining, host, {
+        type: 'list',
+        disk,
+        ...group,
+        epoch,
+        after,
+      });
       found.push(...reply.entries);
       const last: ListedEntry | undefined = reply.entries.at(-1);
       if (reply.complete || !last) return found;
@@ -222,27 +244,31 @@ export class Recovery {
   /** One pull of an index at a time; whoever comes second waits for the first. */
   #pull(joining: Joining, family: number, index: number): Promise<void> {
     const key = `${family}/${index}`;
-    let pull = this.#pulls.get(key);
+    let pull = joining.pulls.get(key);
     if (!pull) {
       pull = this.#retried(joining, () => this.#pullOnce(joining, family, index)).then(() => undefined);
-      pull = pull.finally(() => this.#pulls.delete(key));
-      this.#pulls.set(key, pull);
+      pull = pull.finally(() => joining.pulls.delete(key));
+      joining.pulls.set(key, pull);
     }
     return pull;
   }
 
-  async #pullOnce({ group }: Joining, family: number, index: number): Promise<void> {
+  async #pullOnce(joining: Joining, family: number, index: number): Promise<void> {
+    const { group } = joining;
     const lock = await this.#locks.exclusive(family, index);
     try {
       if (!this.#disk.toDo.has(group, family, index)) return;
       const { disk, host, epoch } = this.#source(group);
       const where = { disk, ...group, epoch, family, index };
-      const description = await this.#ask<Parameters<typeof pullIndex>[2]>(host, { type: 'describe', ...where });
+      const description = await this.#ask<Parameters<typeof pullIndex>[2]>(joining, host, {
+        type: 'describe',
+        ...where,
+      });
       await pullIndex(this.#disk, { pg: group.pg, family, index }, description, {
         group,
         fetch: async ({ layer, serial, offset, length }) => {
           const ranges = [{ offset, length }];
-          const blocks = await this.#ask<Buffer[]>(host, { type: 'fetch', ...where, layer, serial, ranges });
+          const blocks = await this.#ask<Buffer[]>(joining, host, { type: 'fetch', ...where, layer, serial, ranges });
           return blocks[0]!;
         },
       });
@@ -258,7 +284,9 @@ export class Recovery {
       try {
         return await attempt();
       } catch (error) {
-        if (!(error instanceof SourceLost)) throw error;
+        // Of space there may be more later.
+        const isPassing = error instanceof SourceLost || (error instanceof StoreError && error.code === 'ENOSPC');
+        if (!isPassing) throw error;
         await Promise.race([this.#changed(), new Promise<void>((wake) => this.#context.clock.after(RETRY_MS, wake))]);
       }
     }
@@ -279,12 +307,17 @@ export class Recovery {
   }
 
   async #ask<Body>(
+    { stop, cancels }: Joining,
     host: string,
     request: Omit<ListRequest, 'request'> | Omit<DescribeRequest, 'request'> | Omit<FetchRequest, 'request'>,
   ): Promise<Body> {
-    const { answer } = this.#context.inquiries.ask(host, (number) => ({ ...request, request: number }));
-    const reply: Reply | null = await answer;
-    if (!reply) throw new SourceLost(`${host} is gone`);
+    const map = this.#context.map();
+    const isSource = map.hosts[host]?.up && map.tables[request.copies]?.[request.pg]?.insync.includes(request.disk);
+    if (stop.signal.aborted || !isSource) throw new SourceLost(`${host} is no source any more`);
+    const { answer, cancel } = this.#context.inquiries.ask(host, (number) => ({ ...request, request: number }));
+    cancels.add(cancel);
+    const reply: Reply | null = await answer.finally(() => cancels.delete(cancel));
+    if (stop.signal.aborted || !reply) throw new SourceLost(`${host} is gone`);
     if (reply.refusal) {
       if (reply.refusal.reason === 'map') this.#context.fetchMap(reply.refusal.epoch);
       throw new SourceLost(`${host} refused: ${reply.refusal.reason}`);

@@ -92,7 +92,7 @@ export class ReplicaHost {
   }
 
   addDisk(disk: Disk): void {
-    const { clock, bootId, map, fetchMap, onCompleted, onError } = this.#options;
+    const { clock, bootId, map, fetchMap, onCompleted, onDiskFailed, onError } = this.#options;
     const locks = new IndexLocks();
     const layouts = (copies: number) => this.#layout(copies);
     const recovery = new Recovery(disk, locks, {
@@ -104,6 +104,10 @@ export class ReplicaHost {
       onPulled: (number, family, index) => this.#member.pulled(number, family, index),
     });
     this.#disks.set(disk.number, { disk, locks, recovery, layouts });
+    disk.on('failed', (reason) => {
+      onDiskFailed(disk.number, reason);
+      this.#member.diskFailed(disk.number);
+    });
   }
 
   /** Whether this host serves its guests and peers now. */
@@ -119,6 +123,7 @@ export class ReplicaHost {
   /** Stores on this host's disks what has to be stored before it acts by the map. */
   async prepare(map: ClusterMap, before: ClusterMap): Promise<void> {
     await Promise.all([...this.#roles.values()].map((role) => role.prepare(map)));
+    await this.#member.hold(map);
     await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
   }
 
@@ -132,6 +137,8 @@ export class ReplicaHost {
         const known = before.tables[copies]?.[pg]?.since;
         return since === known ? null : since;
       });
+      // The conductor has not seen this open of the disk before the map has this incarnation up.
+      if (!isUpWith(map, this.#options.host, this.#options.incarnation())) return;
       for (const [copies, table] of Object.entries(map.tables)) {
         const groups = [...table.keys()].filter((pg) => table[pg]!.insync.includes(disk.number));
         if (groups.length === 0) continue;
@@ -301,8 +308,10 @@ export class ReplicaHost {
   }
 
   #diskError(disk: number, error: unknown): void {
-    if (error instanceof StoreError) this.#options.onDiskFailed(disk, error.message);
-    else this.#options.onError(error);
+    if (error instanceof StoreError) {
+      this.#options.onDiskFailed(disk, error.message);
+      this.#member.diskFailed(disk);
+    } else this.#options.onError(error);
   }
 
   #answer({ host, session }: Asker, request: number, { refusal, body }: Outcome): void {

@@ -365,7 +365,7 @@ export class WriterRole {
   #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject>): Writer {
     const { vdi, copies, chain } = this.#options;
     const writer = new Writer({
-      ...{ vdi, copies, generation, incarnation },
+      ...{ vdi, copies, generation, incarnation, chain },
       map: this.#context.map(),
       pgOf: (index) => this.#context.pgOf(chain().family, index),
       port: {

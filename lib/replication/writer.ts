@@ -29,6 +29,8 @@ export interface WriterOptions {
   /** Of this host, under which it holds the role. */
   incarnation: number;
   map: ClusterMap;
+  /** What the image shows now. */
+  chain(): Chain;
   /** The placement group of an index. */
   pgOf(index: number): number;
   port: WriterPort;
@@ -168,10 +170,18 @@ export class Writer {
   inherit(family: number, layer: number, index: number): void {
     if (this.#active.get(layer, index)) return;
     const pg = this.#options.pgOf(index);
-    this.#activate(family, layer, index, pg);
+    this.#activate(family, layer, index, pg).unequal = true;
     const written = this.#written(pg);
     written.clean = false;
     written.touched = this.#flushesBegun;
+  }
+
+  /** The copies of an inherited object are equal now, and on disk only after a flush. */
+  equalized(layer: number, index: number): void {
+    const object = this.#active.get(layer, index);
+    if (!object) return;
+    object.unequal = false;
+    for (const touched of [object, this.#written(object.pg)]) touched.touched = this.#flushesBegun;
   }
 
   /** Resolves when the change is done, with what each disk answered; null where the writer was stopped or closed before. */
@@ -276,16 +286,15 @@ export class Writer {
     for (const { resolve } of flushes) resolve(false);
   }
 
-  #mustWait({ chain, index }: Held): boolean {
-    if (this.#held.length > 0) return true;
-    return this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(chain.layers[0]!.layer, index);
+  /** Only what would make one more active object: a change of one that is active makes room in the end. */
+  #mustWait(held: Held): boolean {
+    return this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(layerOf(held), held.index);
   }
 
   #begin(held: Held): void {
-    const { chain, index, change } = held;
+    const { chain, index } = held;
     const pg = this.#options.pgOf(index);
-    const layer = change.kind === 'equal' ? change.layer : chain.layers[0]!.layer;
-    const object = this.#activate(chain.family, layer, index, pg);
+    const object = this.#activate(chain.family, layerOf(held), index, pg);
     object.sequence = this.#sequence;
     const written = this.#written(pg);
     written.clean = false;
@@ -309,7 +318,8 @@ export class Writer {
   #activate(family: number, layer: number, index: number, pg: number): WriterObject {
     const known = this.#active.get(layer, index);
     if (known) return known;
-    const object = { family, layer, index, pg, sequence: -1, outstanding: 0, touched: this.#flushesBegun };
+    const touched = this.#flushesBegun;
+    const object = { family, layer, index, pg, sequence: -1, outstanding: 0, touched, unequal: false };
     this.#active.add(object);
     return object;
   }
@@ -428,7 +438,7 @@ export class Writer {
 
   #isRetirable(object: WriterObject): boolean {
     const { flushNumber, flushSince } = this.#written(object.pg);
-    return isCovered(object, flushNumber) && flushSince === this.#group(object.pg).since;
+    return !object.unequal && isCovered(object, flushNumber) && flushSince === this.#group(object.pg).since;
   }
 
   #retireBatch(covered: readonly WriterObject[]): void {
@@ -455,11 +465,8 @@ export class Writer {
 
   #makeRoom(): void {
     if (this.#makingRoom || this.#active.size < ACTIVE_OBJECTS_HIGH) return;
-    const [oldest] = this.#operations.values();
-    const chain = oldest?.chain ?? this.#held[0]?.chain;
-    if (!chain) return;
     this.#makingRoom = true;
-    void this.flush(chain).then((flushed) => {
+    void this.flush(this.#options.chain()).then((flushed) => {
       this.#makingRoom = false;
       if (!flushed) return;
       this.retire();
@@ -470,11 +477,8 @@ export class Writer {
 
   #admitHeld(): void {
     while (this.#held.length > 0) {
-      const [next] = this.#held;
-      const { layer } = next!.chain.layers[0]!;
-      if (this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(layer, next!.index)) return;
-      this.#held.shift();
-      this.#begin(next!);
+      if (this.#mustWait(this.#held[0]!)) return;
+      this.#begin(this.#held.shift()!);
     }
   }
 
@@ -507,6 +511,10 @@ export class Writer {
 /** Whether no change was sent, or unanswered, since the flush of that number began. */
 function isCovered({ outstanding, touched }: { outstanding: number; touched: number }, flushNumber: number): boolean {
   return outstanding === 0 && touched < flushNumber;
+}
+
+function layerOf({ chain, change }: Held): number {
+  return change.kind === 'equal' ? change.layer : chain.layers[0]!.layer;
 }
 
 function findRequest(operation: Operation, number: number): ChangeRequest | undefined {
