@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { Scope } from '../helpers/scope.js';
 import { BuildCopy } from './mutants/build-copy.js';
 import type { Mutant } from './mutants/mutant.js';
 import { runSeeds, type SeedsResult } from './mutants/run-seeds.js';
@@ -39,9 +40,10 @@ if (options.list) {
 
 /** Answers whether all were caught. */
 async function runAll(mutants: readonly Mutant[]): Promise<boolean> {
-  const copy = await BuildCopy.make(PROJECT);
   const survivors: string[] = [];
+  const scope = new Scope();
   try {
+    const copy = await BuildCopy.make(PROJECT, scope);
     for (const mutant of mutants) {
       const startedMs = performance.now();
       const { clean, failed } = await hunt(copy, mutant);
@@ -51,7 +53,7 @@ async function runAll(mutants: readonly Mutant[]): Promise<boolean> {
       if (!failed) survivors.push(mutant.name);
     }
   } finally {
-    await copy.remove();
+    await scope.end();
   }
   console.log(`${mutants.length - survivors.length} caught, ${survivors.length} survived`);
   return survivors.length === 0;

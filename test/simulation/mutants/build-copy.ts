@@ -1,28 +1,28 @@
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryDirectory } from '../../helpers/cleanup.js';
+import type { Teardowns } from '../../helpers/scope.js';
 import { edited, type Mutant } from './mutant.js';
 
 /** A copy of the build, in which one mutant at a time takes the place of what is shipped. */
 export class BuildCopy {
   readonly directory: string;
-  readonly #root: string;
   /** What the files were that are changed now. */
   readonly #originals = new Map<string, string>();
 
-  private constructor(root: string) {
-    this.#root = root;
-    this.directory = join(root, 'dist');
+  private constructor(directory: string) {
+    this.directory = directory;
   }
 
   /** @param project the directory that has dist/ and node_modules/ */
-  static async make(project: string): Promise<BuildCopy> {
-    const copy = new BuildCopy(await mkdtemp(join(tmpdir(), 'mutants-')));
+  static async make(project: string, teardowns: Teardowns): Promise<BuildCopy> {
+    const root = await temporaryDirectory(teardowns);
+    const copy = new BuildCopy(join(root, 'dist'));
     for (const name of ['lib', 'test']) {
       await cp(join(project, 'dist', name), join(copy.directory, name), { recursive: true });
     }
-    await cp(join(project, 'package.json'), join(copy.#root, 'package.json'));
-    await symlink(join(project, 'node_modules'), join(copy.#root, 'node_modules'));
+    await cp(join(project, 'package.json'), join(root, 'package.json'));
+    await symlink(join(project, 'node_modules'), join(root, 'node_modules'));
     return copy;
   }
 
@@ -42,9 +42,5 @@ export class BuildCopy {
   async restore(): Promise<void> {
     for (const [file, text] of this.#originals) await writeFile(join(this.directory, file), text);
     this.#originals.clear();
-  }
-
-  async remove(): Promise<void> {
-    await rm(this.#root, { recursive: true });
   }
 }

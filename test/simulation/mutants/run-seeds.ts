@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { killGroup, track, untrack } from '../../helpers/cleanup.js';
 
 export interface SeedsOptions {
   /** The build whose simulation is run. */
@@ -24,11 +25,14 @@ export interface SeedsResult {
 /** Runs the simulation of a build, in a process of its own, until a seed fails. */
 export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   const { directory, first, last, steps, kinds, budgetMs } = options;
-  const child = spawn(process.execPath, [
+  const simulation = [
     join(directory, 'test/simulation/simulate.js'),
     ...['--seed', `${first}`, '--count', `${last - first + 1}`, '--steps', `${steps}`],
     ...(kinds === undefined ? [] : ['--kinds', kinds]),
-  ]);
+  ];
+  const child = spawn(process.execPath, simulation, { detached: true });
+  const group = child.pid!;
+  track(group);
   const ended = new Promise<string>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
@@ -36,7 +40,7 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   let isOver = false;
   const timer = setTimeout(() => {
     isOver = true;
-    child.kill('SIGKILL');
+    killGroup(group);
   }, budgetMs);
 
   let clean = 0;
@@ -53,6 +57,7 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   });
   const how = await ended;
   clearTimeout(timer);
+  untrack(group);
   if (complaint === null && (isOver || how === 'exit code 0')) return { clean, failed: null };
   return { clean, failed: { seed: first + clean, complaint: complaint ?? trouble ?? how } };
 }

@@ -9,9 +9,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'no fence',
     why: 'The hosts that replicate it adopt the generation and answer with their active objects.',
-    edits: [
-      { file: ROLE, find: 'const found = await this.#askAll(map, generation);', replace: 'const found = map && [];' },
-    ],
+    edits: [{ file: ROLE, find: 'const found = await this.#askAll(', replace: 'const found = [] ?? (' }],
   },
   {
     name: 'a restarted worker that resumes its role without a fence',
@@ -94,8 +92,8 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: WRITER,
-        find: 'return isCovered(object, flushNumber) && flushSince === this.#group(object.pg).since;',
-        replace: 'return object.outstanding === 0;',
+        find: 'isCovered(object, flushNumber) && flushSince === this.#group(object.pg).since;',
+        replace: 'object.outstanding === 0;',
       },
       {
         file: WRITER,
