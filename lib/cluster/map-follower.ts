@@ -15,6 +15,8 @@ export interface MapFollowerOptions {
   prepare(map: ClusterMap, before: ClusterMap): Promise<void>;
   /** The map is adopted. */
   adopted(map: ClusterMap, revision: number): void;
+  /** The stored map cannot be read (a newer release wrote it, or it is damaged), or could not be prepared for. */
+  failed(error: unknown): void;
 }
 
 /**
@@ -87,12 +89,21 @@ export class MapFollower {
 
   /** A map that somebody read from the store, at that revision. */
   offer(value: Uint8Array, revision: number): void {
-    const map = decodeClusterMap(value);
+    try {
+      this.#take(decodeClusterMap(value), revision);
+    } catch (error) {
+      this.#options.failed(error);
+    }
+  }
+
+  #take(map: ClusterMap, revision: number): void {
     if (map.epoch <= (this.#newest?.map.epoch ?? this.#map.epoch) || map.epoch < this.#options.adoptedEpoch) return;
     this.#newest = { map, revision };
-    this.#adopting ??= this.#adopt().finally(() => {
-      this.#adopting = null;
-    });
+    this.#adopting ??= this.#adopt()
+      .catch((error) => this.#options.failed(error))
+      .finally(() => {
+        this.#adopting = null;
+      });
   }
 
   async #adopt(): Promise<void> {

@@ -83,7 +83,8 @@ export class Admission {
         if (request.epoch > this.map.epoch) return this.#needMap(request.epoch);
         const group = this.#group(request.copies, request.pg);
         // The asker's stay belongs to a map that is no more.
-        if (group.since > request.epoch || !group.insync.includes(request.disk)) return this.#refuseMap();
+        const isSource = group.insync.includes(request.disk) && group.acting.includes(request.disk);
+        if (group.since > request.epoch || !isSource) return this.#refuseMap();
         // One that rebooted may be in the map still as what it was.
         if (!this.#port.mayAnswer()) return 'wait';
         return this.#serves(request.disk) ? 'go' : 'wait';
@@ -96,8 +97,9 @@ export class Admission {
     // Every `since` is an epoch that was the newest once.
     if (since > this.map.epoch) return this.#needMap(since);
     const group = this.#group(copies, pg);
-    const members = request.type === 'read' ? group.insync : group.acting;
-    if (group.since !== since || !members.includes(disk)) return this.#refuseMap();
+    // A group that has stopped has nobody in `acting`: what is in sync there may have lost what others have.
+    const isMember = group.acting.includes(disk) && (request.type !== 'read' || group.insync.includes(disk));
+    if (group.since !== since || !isMember) return this.#refuseMap();
     // A disk that failed leaves the map; until then nobody goes on without it.
     if (!this.#port.mayAnswer() || !this.#serves(disk)) return 'wait';
     const verdict = this.#admitWriter(asker, request);

@@ -57,14 +57,17 @@ export class ClusterHost implements LinkEvents<Message> {
   readonly #failedDisks = new Set<number>();
   #incarnation: number;
   #cancelReports = () => {};
-  /** Peers that no session is open with, and since when, on this host's clock. */
-  readonly #unreachable = new Map<string, number>();
+  readonly #reached = new Set<string>();
+  /** When the last session with a peer was lost, on this host's clock; with one that never was, none has been since the start. */
+  readonly #lostAtMs = new Map<string, number>();
+  readonly #startedAtMs: number;
 
   constructor(options: ClusterHostOptions, links: Links<Message>) {
     this.#options = options;
     this.#links = links;
     const { host, bootId, clock, coordination, state, disks, marginMs, map, pgOf, copiesOf, onError } = options;
     const { ttlMs } = map;
+    this.#startedAtMs = clock.elapsedMs();
     const { incarnation } = state;
     this.#incarnation = incarnation;
     this.liveness = new HostLiveness({ host, bootId, incarnation, ttlMs, marginMs });
@@ -75,6 +78,7 @@ export class ClusterHost implements LinkEvents<Message> {
         await state.storeAdoptedEpoch(next.epoch);
       },
       adopted: (next, revision) => this.#adopted(next, revision),
+      failed: onError,
     });
     this.replica = new ReplicaHost(
       {
@@ -135,13 +139,14 @@ export class ClusterHost implements LinkEvents<Message> {
   }
 
   opened(host: string, session: number): void {
-    this.#unreachable.delete(host);
+    this.#reached.add(host);
     this.replica.linkOpened(host, session);
   }
 
   /** What was asked goes again by the next session. */
   lost(host: string): void {
-    this.#unreachable.set(host, this.#options.clock.elapsedMs());
+    this.#reached.delete(host);
+    this.#lostAtMs.set(host, this.#options.clock.elapsedMs());
   }
 
   received(host: string, session: number, message: Message): void {
@@ -183,13 +188,12 @@ export class ClusterHost implements LinkEvents<Message> {
     for (const disk of this.#failedDisks) reports.push({ type: 'disk-failed', disk, incarnation });
     const { host, clock } = this.#options;
     const long = clock.elapsedMs() - this.liveness.ttlMs / 2;
-    for (const [peer, sinceMs] of this.#unreachable) {
-      if (map.hosts[peer]?.up && sinceMs <= long) reports.push({ type: 'unreachable', host, incarnation, peer });
+    for (const [peer, { up }] of Object.entries(map.hosts)) {
+      if (peer === host || !up || this.#reached.has(peer)) continue;
+      if ((this.#lostAtMs.get(peer) ?? this.#startedAtMs) > long) continue;
+      reports.push({ type: 'unreachable', host, incarnation, peer });
     }
-    if (map.hosts[host]?.up === false) {
-      const peers = Object.keys(map.hosts).filter((peer) => peer !== host && !this.#unreachable.has(peer));
-      reports.push({ type: 'reaches', host, peers });
-    }
+    if (map.hosts[host]?.up === false) reports.push({ type: 'reaches', host, peers: [...this.#reached] });
     for (const report of reports) {
       if (conductor === this.#options.host) this.#conducting.report(report);
       else this.#links.send(conductor, { type: 'report', report });

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '../cluster/clock.js';
 import { type ClusterMap, groupIn, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
@@ -24,6 +25,8 @@ type ObjectMessage = Exclude<Message, ReportMessage>;
 const OWN_SESSION = 0;
 /** Before a read that nobody answered is tried by the next map, or the store is asked again. */
 const RETRY_MS = 200;
+/** Images whose generation is remembered for reads. */
+const GENERATIONS_MAX = 4096;
 
 export interface ReplicaHostOptions {
   host: string;
@@ -66,6 +69,8 @@ export class ReplicaHost {
   readonly #work: DiskWork;
   readonly #roles = new Map<number, WriterRole>();
   readonly #fetchingWriters = new Set<number>();
+  /** Of images that are read here, as the store had them; a member that knows a later one refuses. */
+  readonly #generations = new LRUCache<number, number>({ max: GENERATIONS_MAX });
   #wake: (() => void)[] = [];
   /** The incarnation with which the map had this host up last. */
   #upWith = 0;
@@ -174,6 +179,7 @@ export class ReplicaHost {
 
   #forgetWriters(): void {
     this.#forgotten++;
+    this.#generations.clear();
     this.#member.forgetWriters();
   }
 
@@ -240,8 +246,10 @@ export class ReplicaHost {
       if (reply && !reply.refusal && this.#options.mayAnswer()) return reply.body as Buffer;
       const refusal = reply?.refusal;
       if (refusal?.reason === 'unequal') await this.role(image).equalize();
-      else if (refusal?.reason === 'generation') this.role(image).outdated(refusal.generation);
-      else {
+      else if (refusal?.reason === 'generation') {
+        this.role(image).outdated(refusal.generation);
+        this.#generations.delete(image.vdi);
+      } else {
         if (refusal?.reason === 'map') this.#options.fetchMap(refusal.epoch);
         await this.#pause();
       }
@@ -287,10 +295,13 @@ export class ReplicaHost {
   /** The generation of an image as the store has it; null while the store does not answer. */
   async #generation(vdi: number): Promise<number | null> {
     const own = this.#roles.get(vdi)?.writer;
-    if (own) return own.generation;
+    const known = own?.generation ?? this.#generations.get(vdi);
+    if (known !== undefined) return known;
     const found = await this.#options.coordination.get(writerKey(vdi)).catch(() => undefined);
     if (found === undefined) return null;
-    return found === null ? 0 : decodeWriter(found.value).generation;
+    const generation = found === null ? 0 : decodeWriter(found.value).generation;
+    this.#generations.set(vdi, generation);
+    return generation;
   }
 
   async #execute(ticket: Ticket): Promise<void> {

@@ -5,7 +5,7 @@ import { Equalizer, type UnequalObject } from './equalizer.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, FenceAnswer, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import type { Chain } from './object-io.js';
-import { Writer } from './writer.js';
+import { type Unflushed, Writer } from './writer.js';
 import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } from './writer-record.js';
 
 /** Before a store that did not answer, or a holder that did not give the role, is asked again. */
@@ -65,6 +65,8 @@ export class WriterRole {
   #owed: string | null = null;
   /** Whether guests of this host may have written what nobody is known to have flushed. */
   #unflushed = true;
+  /** What a writer of this process that has ended had not flushed, until a later one has. */
+  #left: Unflushed | null = null;
   #retiring = false;
   /** Whether the holder has been asked for the role, and has not answered. */
   #asking = false;
@@ -100,6 +102,7 @@ export class WriterRole {
       if (!this.#writer && !this.#taking && !this.#unflushed) return;
       const writer = await this.take('write', opened);
       if (!(await writer.flush(this.#options.chain()))) continue;
+      this.#left = null;
       this.#retireSoon();
       return;
     }
@@ -115,16 +118,22 @@ export class WriterRole {
    * guests were told is written, they hear an error from then on, and never see old data.
    */
   async prepare(map: ClusterMap): Promise<void> {
-    const writer = this.#writer;
-    while (writer && writer === this.#writer && writer.losesBy(map) && !this.#closed) {
+    while (!this.#closed && this.#isLostBy(map)) {
       const stored = await this.#read().catch(() => null);
-      if (stored && stored.record.generation !== writer.generation) return;
-      const fenced = { ...stored?.record.fenced, [this.#context.host]: writer.generation + 1 };
-      if (stored && (await this.#store({ ...stored.record, fenced }, stored.revision).catch(() => false))) {
-        this.#fenced = fenced;
-        this.#drop(writer);
+      const fenced = stored && { ...stored.record.fenced, [this.#context.host]: stored.record.generation + 1 };
+      if (stored && (await this.#store({ ...stored.record, fenced: fenced! }, stored.revision).catch(() => false))) {
+        this.#fenced = fenced!;
+        if (this.#writer) this.#drop(this.#writer);
+        this.#left = null;
       } else await this.#pause();
     }
+  }
+
+  #isLostBy(map: ClusterMap): boolean {
+    const table = map.tables[this.#options.copies] ?? [];
+    return [this.#writer?.unflushed, this.#left].some((unflushed) =>
+      unflushed?.pgs.some((pg) => (table[pg]?.lossy ?? 0) > unflushed.epoch),
+    );
   }
 
   /** Retires what the last flush has covered, lazily: the next flush may cover more. */
@@ -258,6 +267,7 @@ export class WriterRole {
     writer.stop();
     if (this.#writer !== writer) return;
     this.#unflushed = !clean;
+    this.#left = clean ? null : joined(this.#left, writer.unflushed);
     if (clean) this.#owed = null;
     this.#writer = null;
     this.#equalizer = null;
@@ -401,4 +411,10 @@ export class WriterRole {
   #pause(): Promise<void> {
     return new Promise((resolve) => this.#context.clock.after(RETRY_MS, resolve));
   }
+}
+
+/** Both; by the older map. */
+function joined(one: Unflushed | null, other: Unflushed): Unflushed {
+  if (!one || one.pgs.length === 0) return other;
+  return { epoch: Math.min(one.epoch, other.epoch), pgs: [...new Set([...one.pgs, ...other.pgs])] };
 }

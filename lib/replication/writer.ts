@@ -36,6 +36,12 @@ export interface WriterOptions {
   port: WriterPort;
 }
 
+/** What may be lost where a group restarts, after this epoch, from a copy that lost power. */
+export interface Unflushed {
+  readonly epoch: number;
+  readonly pgs: readonly number[];
+}
+
 /** A change on its way: done when every disk of its group's `acting` has answered under the present `since`. */
 interface Operation {
   readonly sequence: number;
@@ -81,6 +87,8 @@ interface WrittenGroup {
   touched: number;
   /** Whether all that was sent is known to be flushed under the present `since`. */
   clean: boolean;
+  /** Whether something was sent that no flush is known to have covered, under whatever `since`. */
+  unflushed: boolean;
   /** The newest flush that all of `acting` answered, and under which `since`. */
   flushNumber: number;
   flushSince: number;
@@ -155,15 +163,10 @@ export class Writer {
     return this.#group(this.#options.pgOf(index)).insync;
   }
 
-  /**
-   * Whether a group that holds acknowledged changes which are not known to be on disk restarts, by the newer map, from a
-   * copy that may lack them.
-   */
-  losesBy(map: ClusterMap): boolean {
-    for (const [pg, { clean }] of this.#groups) {
-      if (!clean && this.#groupIn(map, pg).lossy > this.#map.epoch) return true;
-    }
-    return false;
+  /** Groups that may hold acknowledged changes which are not known to be on disk, by the map that it goes by. */
+  get unflushed(): Unflushed {
+    const pgs = [...this.#groups].filter(([, { unflushed }]) => unflushed).map(([pg]) => pg);
+    return { epoch: this.#map.epoch, pgs };
   }
 
   /** Takes over an object that an older generation may have left different; made equal by the caller. */
@@ -173,6 +176,7 @@ export class Writer {
     this.#activate(family, layer, index, pg).unequal = true;
     const written = this.#written(pg);
     written.clean = false;
+    written.unflushed = true;
     written.touched = this.#flushesBegun;
   }
 
@@ -298,6 +302,7 @@ export class Writer {
     object.sequence = this.#sequence;
     const written = this.#written(pg);
     written.clean = false;
+    written.unflushed = true;
     for (const touched of [object, written]) {
       touched.outstanding++;
       touched.touched = this.#flushesBegun;
@@ -431,7 +436,10 @@ export class Writer {
       const written = this.#written(pg);
       written.flushNumber = Math.max(written.flushNumber, flush.number);
       written.flushSince = since;
-      if (isCovered(written, flush.number)) written.clean = true;
+      if (isCovered(written, flush.number)) {
+        written.clean = true;
+        written.unflushed = false;
+      }
     }
     flush.resolve(true);
   }
@@ -493,7 +501,7 @@ export class Writer {
   #written(pg: number): WrittenGroup {
     let written = this.#groups.get(pg);
     if (!written) {
-      written = { outstanding: 0, touched: -1, clean: true, flushNumber: 0, flushSince: -1 };
+      written = { outstanding: 0, touched: -1, clean: true, unflushed: false, flushNumber: 0, flushSince: -1 };
       this.#groups.set(pg, written);
     }
     return written;
