@@ -1,9 +1,9 @@
 import { Random } from '../helpers/random.js';
+import { Checkers } from './checkers.js';
 import { carryOut, only } from './fault-carrier.js';
 import { FaultPlanner } from './fault-planner.js';
 import { type BegunKind, GENTLE_FAULTS, scaleRates } from './fault-rates.js';
 import type { FaultKind } from './faults.js';
-import type { RunLimits } from './scheduler.js';
 import { Workload } from './workload.js';
 import { World } from './world.js';
 
@@ -11,6 +11,11 @@ import { World } from './world.js';
 const START_MS = 60_000;
 /** In a world without faults everything is answered and whole within this time: a host that flapped is kept out for half an hour. */
 const SETTLE_MS = 60 * 60_000;
+
+/** Reading everything back and comparing it takes no longer than this. */
+const CHECK_MS = 10 * 60_000;
+/** Times of trouble, each of which ends with calm. */
+const ROUNDS_MAX = 3;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
@@ -48,37 +53,60 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], ...(print && { print }) });
   const random = new Random(seed ^ 0x5bd1e995);
   let overdue = false;
-  const runFor = async (ms: number, until: RunLimits['until'] = () => false) => {
-    const isOver = () => {
-      overdue ||= isOverdue();
-      return overdue || world.failure !== null || until();
-    };
-    await world.scheduler.run({ untilMs: world.scheduler.nowMs + ms, until: isOver });
-  };
   const isOver = () => overdue || world.failure !== null;
+  const runFor: RunFor = async (ms, until = () => false) => {
+    const isEnding = () => {
+      overdue ||= isOverdue();
+      return isOver() || until();
+    };
+    await world.scheduler.run({ untilMs: world.scheduler.nowMs + ms, until: isEnding });
+    return isOver();
+  };
 
   await start(world, runFor);
   const workload = new Workload(world, random, forgiveLosses);
-  const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
-    hosts: world.hosts.map(({ id }) => id),
-    rates: only(scaleRates(GENTLE_FAULTS, 1 + random.below(12)), kinds),
-    carryOut: (fault) => carryOut(world, fault),
-    trace: world.trace,
-  });
-  planner.start();
-  const paceMs = 2 + random.below(40);
-  for (let step = 0; step < steps && !isOver(); step++) {
-    workload.step();
-    await runFor(random.next() * paceMs);
+  const faults = new Map<FaultKind, number>();
+  const rounds = 1 + random.below(ROUNDS_MAX);
+  for (let round = 0; round < rounds && !isOver(); round++) {
+    const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
+      hosts: world.hosts.map(({ id }) => id),
+      rates: only(scaleRates(GENTLE_FAULTS, 1 + random.below(12)), kinds),
+      carryOut: (fault) => carryOut(world, fault),
+      trace: world.trace,
+    });
+    planner.start();
+    const paceMs = 2 + random.below(40);
+    for (let step = 0; step < steps / rounds && !isOver(); step++) {
+      workload.step();
+      await runFor(random.next() * paceMs);
+    }
+    planner.calm();
+    for (const [kind, count] of planner.counts) faults.set(kind, (faults.get(kind) ?? 0) + count);
+    const reasons = () => [...workload.waitsFor, world.unhealthy].filter((reason) => reason !== null);
+    await runFor(SETTLE_MS, () => reasons().length === 0);
+    if (!isOver() && reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
+    if (!isOver()) await checkQuiet(world, workload, runFor);
   }
-  planner.calm();
-  const reasons = () => [...workload.waitsFor, world.unhealthy].filter((reason) => reason !== null);
-  await runFor(SETTLE_MS, () => reasons().length === 0);
-  if (!isOver() && reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
-  return { world, failure: world.failure, overdue, faults: planner.counts };
+  return { world, failure: world.failure, overdue, faults };
 }
 
-async function start(world: World, runFor: (ms: number, until: () => boolean) => Promise<void>): Promise<void> {
+/** Lets time pass; answers whether the run is over. */
+type RunFor = (ms: number, until?: () => boolean) => Promise<boolean>;
+
+async function checkQuiet(world: World, workload: Workload, runFor: RunFor): Promise<void> {
+  world.trace.note('world', 'all is quiet');
+  let checked = false;
+  new Checkers(world, workload).check().then(
+    () => {
+      checked = true;
+    },
+    (error) => world.defect('world', error),
+  );
+  if (!(await runFor(CHECK_MS, () => checked)) && !checked)
+    world.defect('world', new Error('stuck: the cluster is quiet, and does not answer'));
+}
+
+async function start(world: World, runFor: RunFor): Promise<void> {
   for (const host of world.hosts) host.start();
   const isReady = () => world.hosts.every(({ run }) => run?.cluster.replica.mayAnswer);
   await runFor(START_MS, isReady);

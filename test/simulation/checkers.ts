@@ -1,0 +1,145 @@
+import type { MapGroup } from '../../lib/cluster/cluster-map.js';
+import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
+import { NO_END } from '../../lib/store/entry.js';
+import type { Disk } from '../../lib/store/index.js';
+import { type DescribedLayer, describeIndex } from '../../lib/store/object-describe.js';
+import type { Run } from './simulated-host.js';
+import type { SimulatedImage } from './simulated-image.js';
+import type { Workload } from './workload.js';
+import type { World } from './world.js';
+
+/** Read at once when all is read back; of 1 MiB writes a part. */
+const READ_BYTES = 256 * 1024;
+/** What the holder of a role retires is not answered: it has arrived after so long, in milliseconds. */
+const RETIRED_AFTER_MS = 2000;
+
+interface Group {
+  readonly copies: number;
+  readonly pg: number;
+  readonly members: MapGroup;
+}
+
+/**
+ * Holds a cluster against its promises when all is quiet: nothing happens to it any more, every host runs, every group is
+ * whole, and no guest waits for anything.
+ */
+export class Checkers {
+  readonly #world: World;
+  readonly #workload: Workload;
+
+  constructor(world: World, workload: Workload) {
+    this.#world = world;
+    this.#workload = workload;
+  }
+
+  /** Rejects with what is not as it should be. */
+  async check(): Promise<void> {
+    await this.#readBack();
+    await this.#handOver();
+    await new Promise<void>((resolve) => this.#world.scheduler.after(RETIRED_AFTER_MS, resolve));
+    this.#checkToDo();
+    this.#checkActive();
+    await this.#compareAll();
+  }
+
+  /** Every host shows of every image what it may show, and all of them the same. */
+  async #readBack(): Promise<void> {
+    for (const image of this.#workload.images) {
+      await Promise.all(this.#world.hosts.map((host) => this.#readImage(image, host.run!, host.id)));
+    }
+  }
+
+  async #readImage(image: SimulatedImage, run: Run, host: string): Promise<void> {
+    const { model, options, vdi } = image;
+    for (const { start, end } of model.writtenRanges()) {
+      for (let at = start; at < end; ) {
+        const index = Math.floor(at / OBJECT_BYTES);
+        const length = Math.min(READ_BYTES, end - at, (index + 1) * OBJECT_BYTES - at);
+        const check = model.beginRead(null, at, length);
+        const data = await run.cluster.replica.read(options, index, at - index * OBJECT_BYTES, length);
+        try {
+          check(data);
+        } catch (error) {
+          throw new Error(`in the end, vdi ${vdi} on ${host}: ${(error as Error).message}`, { cause: error });
+        }
+        at += length;
+      }
+    }
+  }
+
+  /** The role of every image goes from host to host, so that whoever holds it makes all equal, flushes and retires. */
+  async #handOver(): Promise<void> {
+    for (const image of this.#workload.images) {
+      const { holder } = image.writer;
+      if (!holder) continue;
+      const others = this.#world.hosts.filter(({ id }) => id !== holder.host).slice(0, 2);
+      for (const { run } of others) {
+        await run!.cluster.replica.role(image.options).take('write', Number.POSITIVE_INFINITY);
+      }
+    }
+  }
+
+  #checkToDo(): void {
+    for (const { copies, pg, members } of this.#groups()) {
+      for (const disk of this.#disks(members.acting)) {
+        const left = disk.toDo.count({ copies, pg });
+        if (left > 0) throw new Error(`disk ${disk.number} still has ${left} indexes of group ${copies}/${pg} to do`);
+      }
+    }
+  }
+
+  #checkActive(): void {
+    const { placement } = this.#world;
+    for (const { copies, pg, members } of this.#groups()) {
+      for (const disk of this.#disks(members.acting)) {
+        for (const { family, layer, index } of disk.index.activeObjects()) {
+          if (placement.copiesOf(family) !== copies || placement.pgOf(family, index) !== pg) continue;
+          throw new Error(`on disk ${disk.number} object ${family}/${layer}/${index} is active for ever`);
+        }
+      }
+    }
+  }
+
+  /** All members of a group have the same, layer by layer. */
+  async #compareAll(): Promise<void> {
+    for (const { members, pg, copies } of this.#groups()) {
+      const disks = this.#disks(members.acting);
+      for (const image of this.#workload.images) {
+        if (image.copies !== copies) continue;
+        for (let index = 0; index < image.indexes; index++) {
+          if (image.pgOf(index) === pg) await this.#compare(image, index, pg, disks);
+        }
+      }
+    }
+  }
+
+  async #compare(image: SimulatedImage, index: number, pg: number, disks: readonly Disk[]): Promise<void> {
+    const { family } = image.chain;
+    const shown = new Map<string, number>();
+    for (const disk of disks) {
+      const { layers } = await describeIndex(disk, { pg, family, index });
+      shown.set(layers.map(describeLayer).join('; '), disk.number);
+    }
+    if (shown.size < 2) return;
+    const differing = [...shown].map(([what, disk]) => `on disk ${disk} ${what || 'nothing'}`).join(', ');
+    throw new Error(`copies of vdi ${image.vdi} differ at index ${index}: ${differing}`);
+  }
+
+  #disks(numbers: readonly number[]): Disk[] {
+    const all = this.#world.hosts.flatMap(({ run }) => run!.disks);
+    return numbers.map((number) => all.find((disk) => disk.number === number)!);
+  }
+
+  #groups(): Group[] {
+    return Object.entries(this.#world.map.tables).flatMap(([copies, table]) =>
+      table.map((members, pg) => ({ copies: Number(copies), pg, members })),
+    );
+  }
+}
+
+/** Two that are the same have the same description. */
+function describeLayer({ layer, kind, end, length, hashes, active }: DescribedLayer): string {
+  const size = end === NO_END ? length : end;
+  const content = hashes.toString('hex').replace(/(00)+$/, '');
+  return `layer ${layer} kind ${kind} of ${size}${active ? ' active' : ''} ${content}`;
+}
