@@ -1,4 +1,4 @@
-import type { MapGroup } from '../../lib/cluster/cluster-map.js';
+import { groupIn, type MapGroup } from '../../lib/cluster/cluster-map.js';
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
 import { NO_END } from '../../lib/store/entry.js';
 import type { Disk } from '../../lib/store/index.js';
@@ -88,13 +88,15 @@ export class Checkers {
     }
   }
 
+  /** A member that missed a retirement, which nobody repeats, has the object active until the next fence; not all do. */
   #checkActive(): void {
-    const { placement } = this.#world;
-    for (const { copies, pg, members } of this.#groups()) {
-      for (const disk of this.#disks(members.acting)) {
-        for (const { family, layer, index } of disk.index.activeObjects()) {
-          if (placement.copiesOf(family) !== copies || placement.pgOf(family, index) !== pg) continue;
-          throw new Error(`on disk ${disk.number} object ${family}/${layer}/${index} is active for ever`);
+    for (const image of this.#workload.images) {
+      const { family, layers } = image.chain;
+      const { layer } = layers[0]!;
+      for (let index = 0; index < image.indexes; index++) {
+        const { acting } = groupIn(this.#world.map, image.copies, image.pgOf(index));
+        if (this.#disks(acting).every((disk) => disk.index.isActive(family, index, layer))) {
+          throw new Error(`object ${family}/${layer}/${index} is active for ever`);
         }
       }
     }

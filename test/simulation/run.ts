@@ -30,6 +30,8 @@ export interface SimulationOptions {
   hosts: number;
   kinds?: readonly BegunKind[];
   print?: (line: string) => void;
+  /** Messages are in the trace. */
+  messages?: boolean;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   forgiveLosses?: boolean;
   /** Looked at between events: the run is given up when it answers true. */
@@ -49,8 +51,17 @@ export interface Outcome {
 
 /** Runs one simulated cluster. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
-  const { seed, steps, hosts, kinds = DEFAULT_KINDS, print, isOverdue = () => false, forgiveLosses = false } = options;
-  const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], ...(print && { print }) });
+  const {
+    seed,
+    steps,
+    hosts,
+    kinds = DEFAULT_KINDS,
+    print,
+    messages = false,
+    isOverdue = () => false,
+    forgiveLosses = false,
+  } = options;
+  const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], messages, ...(print && { print }) });
   const random = new Random(seed ^ 0x5bd1e995);
   let overdue = false;
   const isOver = () => overdue || world.failure !== null;

@@ -14,6 +14,7 @@ interface Options {
   kinds: readonly BegunKind[];
   seconds: number;
   trace: boolean;
+  messages: boolean;
   keepGoing: boolean;
   forgiveLosses: boolean;
 }
@@ -28,6 +29,7 @@ const program = new Command('simulate')
   .addOption(new Option('--seconds <number>', 'real time that a seed may take').argParser(wholeNumber).default(60))
   .option('--trace', 'print everything that happens', false)
   .option('--forgive-losses', 'guests end by themselves where unflushed writes may be lost', false)
+  .option('--messages', 'have messages in the trace', false)
   .option('--keep-going', 'go on after a seed that failed', false);
 
 const options = program.parse().opts<Options>();
@@ -43,12 +45,12 @@ process.exit(failed.length > 0 ? 1 : 0);
 /** Answers whether it was clean. */
 async function runSeed(
   seed: number,
-  { steps, hosts, kinds, seconds, trace, forgiveLosses }: Options,
+  { steps, hosts, kinds, seconds, trace, messages, forgiveLosses }: Options,
 ): Promise<boolean> {
   const startedMs = performance.now();
   const watchdog = new Watchdog(`seed ${seed}: stuck within one event, repeat: ${commandOf(seed)}`, seconds * 2000);
   const outcome = await simulate({
-    ...{ seed, steps, hosts, kinds, forgiveLosses },
+    ...{ seed, steps, hosts, kinds, messages, forgiveLosses },
     isOverdue: () => performance.now() - startedMs > seconds * 1000,
     ...(trace && { print: (line: string) => process.stdout.write(`${line}\n`) }),
   });

@@ -5,6 +5,7 @@ import type { Message } from '../../lib/replication/messages.js';
 import { Random } from '../helpers/random.js';
 import { SimulatedStore } from './coordination-store.js';
 import { SimulatedDevice } from './disk.js';
+import { describeMessage } from './message-words.js';
 import { Network } from './network.js';
 import { Placement } from './placement.js';
 import { Scheduler } from './scheduler.js';
@@ -33,6 +34,8 @@ export interface WorldOptions {
   /** Redundancies in use. */
   copies: readonly number[];
   print?: (line: string) => void;
+  /** Messages are in the trace. */
+  messages?: boolean;
 }
 
 /** A simulated cluster, its hosts not started yet. */
@@ -54,7 +57,10 @@ export class World implements Shared {
     this.options = options;
     this.random = new Random(options.seed);
     this.trace = new Trace(this.scheduler, options.print ? { print: options.print } : {});
-    this.network = new Network(this.scheduler, this.#stream(), { trace: this.trace });
+    this.network = new Network(this.scheduler, this.#stream(), {
+      trace: this.trace,
+      ...(options.messages && { describe: describeMessage }),
+    });
     this.store = new SimulatedStore(this.scheduler, this.#stream(), { trace: this.trace });
     this.placement = new Placement(options.pgs, options.copies);
     this.mapOptions = { ...NEXT_MAP_DEFAULTS, pgs: options.pgs, copies: options.copies };
