@@ -99,17 +99,22 @@ export class MapFollower {
   #take(map: ClusterMap, revision: number): void {
     if (map.epoch <= (this.#newest?.map.epoch ?? this.#map.epoch) || map.epoch < this.#options.adoptedEpoch) return;
     this.#newest = { map, revision };
-    this.#adopting ??= this.#adopt()
-      .catch((error) => this.#options.failed(error))
-      .finally(() => {
-        this.#adopting = null;
-      });
+    this.#adopting ??= this.#adopt().finally(() => {
+      this.#adopting = null;
+    });
   }
 
   async #adopt(): Promise<void> {
     while (this.#newest && this.#newest.map.epoch > this.#map.epoch && !this.#closed) {
       const { map, revision } = this.#newest;
-      await this.#options.prepare(map, this.#map);
+      try {
+        await this.#options.prepare(map, this.#map);
+      } catch (error) {
+        // What was stored is stored; it is tried again, perhaps for a newer map.
+        this.#options.failed(error);
+        await new Promise<void>((wake) => this.#options.clock.after(RETRY_MS, wake));
+        continue;
+      }
       this.#map = map;
       this.#revision = revision;
       this.#options.adopted(map, revision);

@@ -35,6 +35,8 @@ export interface RecoveryContext {
   layout(copies: number): GroupLayout;
   /** Called when more may be complete, or the state of a to-do list has changed. */
   onChange(): void;
+  /** To be awaited before an index that was installed is used: what is active there is as new as the group. */
+  onInstalled(disk: Disk): Promise<void>;
   /** An index is equal to its source's, or was before. */
   onPulled(disk: number, family: number, index: number): void;
   /** What is a defect of ours or of the disk. */
@@ -49,8 +51,8 @@ interface Joining {
   readonly stop: AbortController;
   /** Of this stay, under way: one that ends late must not take an index off a later stay's list. */
   readonly pulls: Map<string, Promise<void>>;
-  /** Ends questions that are under way. */
-  readonly cancels: Set<() => void>;
+  /** Questions that are under way, each with the source that is asked. */
+  readonly asked: Map<() => void, { disk: number; host: string }>;
 }
 
 /** The source has changed, gone or refused: to be tried again by the newest map. */
@@ -113,12 +115,13 @@ export class Recovery {
     }
     for (const [key, joining] of this.#joining) {
       if (wanted.get(key)?.epoch === joining.stay.epoch) continue;
-      joining.stop.abort();
+      end(joining);
       this.#joining.delete(key);
       this.#ending.set(key, [...(this.#ending.get(key) ?? []), ...joining.pulls.values()]);
     }
-    // A source may have gone, or be none any more: whatever is asked is asked anew.
-    for (const { cancels } of this.#joining.values()) for (const cancel of [...cancels]) cancel();
+    for (const { group, asked } of this.#joining.values()) {
+      for (const [cancel, source] of [...asked]) if (!isSource(map, group, source)) cancel();
+    }
     for (const [key, { group, epoch }] of wanted) if (!this.#joining.has(key)) this.#join(key, group, epoch);
     this.#wakeAll();
   }
@@ -133,14 +136,14 @@ export class Recovery {
 
   close(): void {
     this.#closed = true;
-    for (const { stop } of this.#joining.values()) stop.abort();
+    for (const joining of this.#joining.values()) end(joining);
     this.#wakeAll();
   }
 
   #join(key: string, group: GroupName, epoch: number): void {
     const stay = { epoch, bootId: this.#context.bootId };
     const stop = new AbortController();
-    const joining: Joining = { group, stay, listed: false, done: false, stop, pulls: new Map(), cancels: new Set() };
+    const joining: Joining = { group, stay, listed: false, done: false, stop, pulls: new Map(), asked: new Map() };
     this.#joining.set(key, joining);
     this.#run(joining).catch((error) => {
       if (!joining.stop.signal.aborted && !this.#disk.failed) this.#context.onError(error);
@@ -272,6 +275,7 @@ export class Recovery {
           return blocks[0]!;
         },
       });
+      await this.#context.onInstalled(this.#disk);
     } finally {
       lock.release();
     }
@@ -300,23 +304,23 @@ export class Recovery {
     const candidates = (map.tables[copies]?.[pg]?.insync ?? [])
       .filter((disk) => disk !== this.#disk.number)
       .map((disk) => ({ disk, host: map.disks[disk]?.host ?? '', epoch: map.epoch }))
-      .filter(({ host }) => map.hosts[host]?.up);
+      .filter((each) => isSource(map, { copies, pg }, each));
     const source = candidates.find(({ host }) => host === own) ?? candidates[0];
     if (!source) throw new SourceLost('no in-sync member is up');
     return source;
   }
 
   async #ask<Body>(
-    { stop, cancels }: Joining,
+    { stop, group, asked }: Joining,
     host: string,
     request: Omit<ListRequest, 'request'> | Omit<DescribeRequest, 'request'> | Omit<FetchRequest, 'request'>,
   ): Promise<Body> {
-    const map = this.#context.map();
-    const isSource = map.hosts[host]?.up && map.tables[request.copies]?.[request.pg]?.insync.includes(request.disk);
-    if (stop.signal.aborted || !isSource) throw new SourceLost(`${host} is no source any more`);
+    const source = { disk: request.disk, host };
+    if (stop.signal.aborted || !isSource(this.#context.map(), group, source))
+      throw new SourceLost(`${host} is no source any more`);
     const { answer, cancel } = this.#context.inquiries.ask(host, (number) => ({ ...request, request: number }));
-    cancels.add(cancel);
-    const reply: Reply | null = await answer.finally(() => cancels.delete(cancel));
+    asked.set(cancel, source);
+    const reply: Reply | null = await answer.finally(() => asked.delete(cancel));
     if (stop.signal.aborted || !reply) throw new SourceLost(`${host} is gone`);
     if (reply.refusal) {
       if (reply.refusal.reason === 'map') this.#context.fetchMap(reply.refusal.epoch);
@@ -336,6 +340,18 @@ export class Recovery {
     this.#wake = [];
     for (const each of wake) each();
   }
+}
+
+function end({ stop, asked }: Joining): void {
+  stop.abort();
+  for (const cancel of [...asked.keys()]) cancel();
+}
+
+/** Whether the group may be recovered from there: in sync, on a host that is up, and the group has not stopped. */
+function isSource(map: ClusterMap, { copies, pg }: GroupName, { disk, host }: { disk: number; host: string }): boolean {
+  const group = map.tables[copies]?.[pg];
+  if (!group || map.hosts[host]?.up !== true) return false;
+  return group.insync.includes(disk) && group.acting.includes(disk);
 }
 
 function keyOf({ copies, pg }: GroupName): string {

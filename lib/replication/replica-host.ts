@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../cluster/clock.js';
-import { type ClusterMap, groupIn, isUpWith } from '../cluster/cluster-map.js';
+import { type ClusterMap, EMPTY_MAP, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { GroupLayout } from '../store/group-list.js';
 import type { Disk } from '../store/index.js';
@@ -74,6 +74,8 @@ export class ReplicaHost {
   #wake: (() => void)[] = [];
   /** The incarnation with which the map had this host up last. */
   #upWith = 0;
+  /** The map that is about to be adopted. */
+  #preparing: ClusterMap | null = null;
   /** Times that what was known of writers was forgotten: what was asked for before says nothing. */
   #forgotten = 0;
 
@@ -106,6 +108,7 @@ export class ReplicaHost {
         onCompleted();
         this.#member.rightChanged();
       },
+      onInstalled: (installed) => this.#raise(installed, this.#preparing ?? map(), EMPTY_MAP),
       onPulled: (number, family, index) => this.#member.pulled(number, family, index),
     });
     this.#disks.set(disk.number, { disk, locks, recovery, layouts });
@@ -129,19 +132,14 @@ export class ReplicaHost {
   async prepare(map: ClusterMap, before: ClusterMap): Promise<void> {
     await Promise.all([...this.#roles.values()].map((role) => role.prepare(map)));
     await this.#member.hold(map);
+    this.#preparing = map;
     await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
   }
 
   async #prepareDisk({ disk }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
     if (disk.failed) return;
     try {
-      await raiseModified(disk, (family, index) => {
-        const copies = this.#options.copiesOf(family);
-        const pg = this.#options.pgOf(family, index);
-        const { since } = groupIn(map, copies, pg);
-        const known = before.tables[copies]?.[pg]?.since;
-        return since === known ? null : since;
-      });
+      await this.#raise(disk, map, before);
       // The conductor has not seen this open of the disk before the map has this incarnation up.
       if (!isUpWith(map, this.#options.host, this.#options.incarnation())) return;
       for (const [copies, table] of Object.entries(map.tables)) {
@@ -157,7 +155,18 @@ export class ReplicaHost {
     }
   }
 
+  /** Raises `modified` of what is active in groups whose `since` is another than in the map before. */
+  #raise(disk: Disk, map: ClusterMap, before: ClusterMap): Promise<void> {
+    return raiseModified(disk, (family, index) => {
+      const copies = this.#options.copiesOf(family);
+      const pg = this.#options.pgOf(family, index);
+      const since = map.tables[copies]?.[pg]?.since ?? null;
+      return since === before.tables[copies]?.[pg]?.since ? null : since;
+    });
+  }
+
   mapAdopted(map: ClusterMap): void {
+    this.#preparing = null;
     this.#inquiries.cancelWhere((host) => map.hosts[host]?.up !== true);
     const { host, incarnation } = this.#options;
     if (isUpWith(map, host, incarnation()) && this.#upWith !== incarnation()) {

@@ -185,7 +185,10 @@ export class Writer {
     const object = this.#active.get(layer, index);
     if (!object) return;
     object.unequal = false;
-    for (const touched of [object, this.#written(object.pg)]) touched.touched = this.#flushesBegun;
+    const written = this.#written(object.pg);
+    for (const touched of [object, written]) touched.touched = this.#flushesBegun;
+    written.clean = false;
+    this.#makeRoom();
   }
 
   /** Resolves when the change is done, with what each disk answered; null where the writer was stopped or closed before. */
@@ -371,6 +374,7 @@ export class Writer {
       }
     }
     operation.resolve(operation.answers);
+    if (this.#held.length > 0) this.#makeRoom();
   }
 
   /** Asks every disk that has not answered for its groups under their present `since`, each with one request. */
@@ -477,9 +481,10 @@ export class Writer {
     void this.flush(this.#options.chain()).then((flushed) => {
       this.#makingRoom = false;
       if (!flushed) return;
+      const { size } = this.#active;
       this.retire();
-      // Whatever is still in flight keeps its object active, and ends.
-      if (this.#held.length > 0) this.#makeRoom();
+      // Where nothing could be retired, what is in flight or not equal yet ends first, and comes here then.
+      if (this.#active.size < size) this.#makeRoom();
     });
   }
 
