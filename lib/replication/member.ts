@@ -214,7 +214,7 @@ export class Member {
 
   #answer(ticket: Ticket, outcome: Outcome): void {
     this.#forget(ticket);
-    if (ticket.request.type !== 'retire') this.#port.answer(ticket.asker, ticket.request.request, outcome);
+    this.#port.answer(ticket.asker, ticket.request.request, outcome);
   }
 
   #forget(ticket: Ticket): void {

@@ -92,7 +92,7 @@ export interface FlushRequest extends Request, HolderRequest {
   readonly chain: Chain;
 }
 
-/** Tells that no copy of these objects can differ from the others any more. Not answered. */
+/** Tells that no copy of these objects can differ from the others any more. */
 export interface RetireRequest extends Request, HolderRequest {
   readonly type: 'retire';
   readonly copies: number;

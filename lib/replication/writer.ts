@@ -7,6 +7,8 @@ import type { Chain } from './object-io.js';
 export const ACTIVE_OBJECTS_MAX = 1024;
 /** From this many on the oldest are flushed and retired. */
 export const ACTIVE_OBJECTS_HIGH = (ACTIVE_OBJECTS_MAX * 3) / 4;
+/** Retirements that were not answered, at most: the oldest beyond is given up, and its objects stay active there. */
+const RETIREMENTS_MAX = 256;
 /** Objects retired by one message. */
 const RETIRE_BATCH = 256;
 
@@ -117,6 +119,8 @@ export class Writer {
   readonly #operations = new Map<number, Operation>();
   readonly #requests = new Map<number, Operation | Flush>();
   readonly #flushes = new Set<Flush>();
+  /** Sent and not answered: one that is lost with its session goes again. */
+  readonly #retirements = new Map<number, RetireRequest>();
   #flushesBegun = 0;
   readonly #active = new ActiveObjects();
   readonly #groups = new Map<number, WrittenGroup>();
@@ -261,6 +265,9 @@ export class Writer {
 
   /** The host has a new session: whatever it has not answered goes again. */
   linkOpened(host: string): void {
+    for (const request of this.#retirements.values()) {
+      if (this.#map.disks[request.disk]?.host === host) this.#port.send(request.disk, request);
+    }
     for (const [number, asker] of this.#requests) {
       const request = 'sequence' in asker ? findRequest(asker, number) : asker.asked.get(number);
       if (request && this.#map.disks[request.disk]?.host === host) this.#port.send(request.disk, request);
@@ -268,6 +275,7 @@ export class Writer {
   }
 
   replied({ request, refusal, body }: Reply): void {
+    if (this.#retirements.delete(request)) return;
     const asker = this.#requests.get(request);
     if (!asker) return;
     if (refusal) {
@@ -287,6 +295,7 @@ export class Writer {
     const flushes = [...this.#flushes];
     this.#operations.clear();
     this.#requests.clear();
+    this.#retirements.clear();
     this.#held.length = 0;
     this.#flushes.clear();
     for (const { resolve } of operations) resolve(null);
@@ -466,12 +475,16 @@ export class Writer {
     const { vdi, copies, incarnation } = this.#options;
     const { generation } = this;
     for (const [disk, objects] of byDisk) {
-      this.#port.send(disk, {
+      const request: RetireRequest = {
         type: 'retire',
         request: this.#port.nextRequest(),
         ...{ disk, copies, epoch: this.#map.epoch, vdi, generation, incarnation },
         objects: objects.map(({ family, pg, index, layer, sequence }) => ({ family, pg, index, layer, sequence })),
-      });
+      };
+      this.#retirements.set(request.request, request);
+      const [oldest] = this.#retirements.keys();
+      if (this.#retirements.size > RETIREMENTS_MAX) this.#retirements.delete(oldest!);
+      this.#port.send(disk, request);
     }
   }
 
