@@ -1,5 +1,6 @@
 import { groupIn, type MapGroup } from '../../lib/cluster/cluster-map.js';
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
+import { PULL_HASH_BYTES } from '../../lib/store/block-hashes.js';
 import { NO_END } from '../../lib/store/entry.js';
 import type { Disk } from '../../lib/store/index.js';
 import { type DescribedLayer, describeIndex } from '../../lib/store/object-describe.js';
@@ -139,9 +140,15 @@ export class Checkers {
   }
 }
 
-/** Two that are the same have the same description. */
-function describeLayer({ layer, kind, end, length, hashes, active }: DescribedLayer): string {
-  const size = end === NO_END ? length : end;
-  const content = hashes.toString('hex').replace(/(00)+$/, '');
-  return `layer ${layer} kind ${kind} of ${size}${active ? ' active' : ''} ${content}`;
+/** Characters of a block's hash that are shown. */
+const HASH_CHARACTERS = 8;
+
+/** Two that are the same have the same description; whether they are active is no part of it. */
+function describeLayer({ layer, kind, end, length, hashes }: DescribedLayer): string {
+  const blocks: string[] = [];
+  for (let block = 0; block * PULL_HASH_BYTES < hashes.length; block++) {
+    const hash = hashes.toString('hex', block * PULL_HASH_BYTES, (block + 1) * PULL_HASH_BYTES);
+    if (!/^0*$/.test(hash)) blocks.push(`${block}:${hash.slice(0, HASH_CHARACTERS)}`);
+  }
+  return `layer ${layer} kind ${kind} of ${end === NO_END ? length : end} with blocks ${blocks.join(' ')}`;
 }

@@ -123,6 +123,8 @@ export class World implements Shared {
     const { hosts, tables } = this.map;
     const down = this.hosts.find(({ id }) => !hosts[id]?.up);
     if (down) return `${down.id} is not up`;
+    const silent = this.hosts.find(({ run }) => !run?.cluster.replica.mayAnswer);
+    if (silent) return `${silent.id} does not answer`;
     for (const [copies, table] of Object.entries(tables)) {
       const wanted = Math.min(Number(copies), this.hosts.length);
       for (const [pg, { acting, insync }] of table.entries()) {
