@@ -69,11 +69,13 @@ export class MapFollower {
     if (!this.#fetching) void this.#fetch();
   }
 
-  /** Reads the map from the store now; resolves when it, or a later one, is adopted. Rejects as the store does. */
+  /** Reads the map from the store now; resolves when it, or a later one, is adopted; rejects where it cannot be. */
   async refresh(): Promise<ClusterMap> {
     const found = await this.#options.coordination.get(MAP_KEY);
     if (found) this.offer(found.value, found.modRevision);
     while (this.#adopting) await this.#adopting;
+    // Whoever asked must not go by an older one: a host that is up by the newest would be missed.
+    if (found && this.#revision < found.modRevision) throw new Error('the newest map could not be adopted');
     return this.#map;
   }
 
