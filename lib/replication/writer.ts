@@ -496,9 +496,15 @@ export class Writer {
       if (!flushed) return;
       const { size } = this.#active;
       this.retire();
-      // Where nothing could be retired, what is in flight or not equal yet ends first, and comes here then.
-      if (this.#active.size < size) this.#makeRoom();
+      // Where all that is left is in flight, or not equal yet, that ends first and comes here then.
+      if (this.#active.size < size || (this.#held.length > 0 && this.#mayRetireLater())) this.#makeRoom();
     });
+  }
+
+  /** Whether another flush could cover an object: its group is not clean, so that asks somebody. */
+  #mayRetireLater(): boolean {
+    for (const { outstanding, unequal } of this.#active) if (outstanding === 0 && !unequal) return true;
+    return false;
   }
 
   #admitHeld(): void {
