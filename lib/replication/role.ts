@@ -291,12 +291,12 @@ export class WriterRole {
       if (isOurs && record.clean) {
         // Given by its holder before us, and not used yet.
         if (await this.#store({ ...record, clean: false }, stored.revision).catch(() => false)) {
-          return this.#begin(record.generation, incarnation, []);
+          return this.#begin(record.generation, incarnation, null);
         }
       } else if (!holder && record.clean) {
         const next = { ...record, generation: record.generation + 1, holder: { host, incarnation }, clean: false };
         if (await this.#store(next, stored.revision).catch(() => false))
-          return this.#begin(next.generation, incarnation, []);
+          return this.#begin(next.generation, incarnation, null);
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
         if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
       } else {
@@ -372,10 +372,11 @@ export class WriterRole {
     return [...found.values()];
   }
 
-  #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject>): Writer {
+  /** `unequal` is what a fence has found; null where the role was given clean. */
+  #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject> | null): Writer {
     const { vdi, copies, chain } = this.#options;
     const writer = new Writer({
-      ...{ vdi, copies, generation, incarnation, chain },
+      ...{ vdi, copies, generation, incarnation, chain, afterFence: unequal !== null },
       map: this.#context.map(),
       pgOf: (index) => this.#context.pgOf(chain().family, index),
       port: {
@@ -387,7 +388,7 @@ export class WriterRole {
     });
     this.#writer = writer;
     this.#served = true;
-    this.#equalizer = new Equalizer(writer, unequal, chain);
+    this.#equalizer = new Equalizer(writer, unequal ?? [], chain);
     void this.#equalizer.all();
     return writer;
   }

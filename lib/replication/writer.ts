@@ -33,6 +33,11 @@ export interface WriterOptions {
   map: ClusterMap;
   /** What the image shows now. */
   chain(): Chain;
+  /**
+   * Whether it follows one that did not give the role back clean. What that has not flushed is told by the members that
+   * are up; a group that has stopped has none, so no flush ends before it has restarted, or lost what it had.
+   */
+  afterFence: boolean;
   /** The placement group of an index. */
   pgOf(index: number): number;
   port: WriterPort;
@@ -135,6 +140,13 @@ export class Writer {
     this.generation = options.generation;
     this.#port = options.port;
     this.#map = options.map;
+    if (!options.afterFence) return;
+    for (const [pg, { acting }] of (options.map.tables[options.copies] ?? []).entries()) {
+      if (acting.length > 0) continue;
+      const written = this.#written(pg);
+      written.clean = false;
+      written.unflushed = true;
+    }
   }
 
   /** Every change below it is done. */
