@@ -11,6 +11,7 @@ const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 const FAILING_MAX = 10;
 
 interface Options {
+  seed: number;
   seeds: number;
   steps: number;
   kinds?: string;
@@ -21,6 +22,7 @@ interface Options {
 
 const program = new Command('mutants')
   .description('Run the simulation on wrong versions of the shipped code: a row for each, and the seed that caught it.')
+  .addOption(new Option('--seed <number>', 'the first seed').argParser(wholeNumber).default(1))
   .addOption(new Option('--seeds <number>', 'seeds that each is given').argParser(wholeNumber).default(1000))
   .addOption(new Option('--steps <number>', 'turns of guests in each seed').argParser(wholeNumber).default(1000))
   .option('--kinds <kinds>', 'faults that happen, with commas')
@@ -61,24 +63,21 @@ async function runAll(mutants: readonly Mutant[]): Promise<boolean> {
 
 /** Runs seeds until one fails that is clean without the mutant. */
 async function hunt(copy: BuildCopy, mutant: Mutant): Promise<SeedsResult> {
-  const { seeds, steps, kinds, seconds } = options;
+  const { seed: first, seeds, steps, kinds, seconds } = options;
+  const last = first + seeds - 1;
   const deadlineMs = performance.now() + seconds * 1000;
-  const run = (first: number, last: number) => {
-    const budgetMs = Math.max(0, deadlineMs - performance.now());
-    return runSeeds({ ...{ directory: copy.directory, first, last, steps, kinds, budgetMs } });
-  };
   let clean = 0;
-  let next = 1;
-  for (let failing = 0; next <= seeds && failing < FAILING_MAX; failing++) {
+  let next = first;
+  for (let failing = 0; next <= last && failing < FAILING_MAX; failing++) {
     await copy.become(mutant);
-    const result = await run(next, seeds);
+    const budgetMs = Math.max(0, deadlineMs - performance.now());
+    const result = await runSeeds({ directory: copy.directory, first: next, last, steps, kinds, budgetMs });
     clean += result.clean;
     if (!result.failed) break;
     await copy.restore();
     const { seed, complaint } = result.failed;
-    const without = await runSeeds({
-      ...{ directory: copy.directory, first: seed, last: seed, steps, kinds, budgetMs: seconds * 1000 },
-    });
+    const alone = { directory: copy.directory, first: seed, last: seed, steps, kinds, budgetMs: seconds * 1000 };
+    const without = await runSeeds(alone);
     if (!without.failed) return { clean, failed: result.failed };
     console.log(`seed ${seed} fails without "${mutant.name}" too: ${complaint}`);
     next = seed + 1;
