@@ -360,15 +360,16 @@ test('nobody recovers from a host that may not answer', (t) => {
   t.is(script.notes, '');
 });
 
-test('a retirement is not answered; one of an older epoch or generation is ignored', (t) => {
+test('a retirement of an older epoch or generation is refused', (t) => {
   const script = new MemberScript(mapOf(3, [{ since: 3 }]));
   const retire = script.retire({ epoch: 3 });
-  t.is(script.notes, `run ${retire}`);
   script.done(retire);
-  script.retire({ epoch: 2 });
-  script.retire({ epoch: 3, generation: 4 });
-  t.is(script.notes, '');
-  t.is(script.member.pending, 0);
+  t.is(script.notes, `run ${retire}, answer ${retire}`);
+  const [older, lower] = [script.retire({ epoch: 2 }), script.retire({ epoch: 3, generation: 4 })];
+  t.is(script.notes, `refuse ${older} map, refuse ${lower} generation`);
+  script.disks.clear();
+  const closed = script.retire({ epoch: 3 });
+  t.is(script.notes, `refuse ${closed} map`, 'and one for a disk that is not open');
 });
 
 test('a late message of a session that is closed is dropped', (t) => {
