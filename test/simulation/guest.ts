@@ -103,7 +103,7 @@ export class Guest {
   async flush(): Promise<void> {
     const { image, host } = this;
     const flushed = image.model.beginFlush(({ owner, losable }) => {
-      return owner === this || (!losable && owner instanceof Guest && owner.host === host);
+      return owner === this || (!losable && owner instanceof Guest && owner.host === host && !owner.#isGone);
     });
     await this.#request((run) => run.cluster.replica.flush(image.options, this.#opened));
     if (this.#isGone) return;
