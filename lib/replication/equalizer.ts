@@ -28,8 +28,13 @@ export class Equalizer {
   constructor(writer: Writer, objects: Iterable<UnequalObject>, chain: () => Chain) {
     this.#writer = writer;
     this.#chain = chain;
+    this.add(objects);
+  }
+
+  /** More of what may differ: of members that could not be asked before. */
+  add(objects: Iterable<UnequalObject>): void {
     for (const object of objects) {
-      writer.inherit(object.family, object.layer, object.index);
+      if (!this.#writer.inherit(object.family, object.layer, object.index)) continue;
       const others = this.#left.get(object.index);
       if (others) others.push(object);
       else this.#left.set(object.index, [object]);

@@ -10,6 +10,8 @@ import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } f
 
 /** Before a store that did not answer, or a holder that did not give the role, is asked again. */
 const RETRY_MS = 200;
+/** How long a hand-over may wait for what is not equal or flushed; then the asker asks again. */
+const HAND_OVER_MS = 5000;
 /** After a flush. */
 const RETIRE_AFTER_MS = 1000;
 
@@ -67,6 +69,8 @@ export class WriterRole {
   #unflushed = true;
   /** What a writer of this process that has ended had not flushed, until a later one has. */
   #left: Unflushed | null = null;
+  /** Questions under way about what else may differ: nothing counts as equal before they are answered. */
+  #learning = 0;
   #retiring = false;
   /** Whether the holder has been asked for the role, and has not answered. */
   #asking = false;
@@ -190,7 +194,25 @@ export class WriterRole {
   }
 
   mapAdopted(map: ClusterMap): void {
-    this.#writer?.mapAdopted(map);
+    const writer = this.#writer;
+    if (!writer) return;
+    const hearsMore = writer.hearsMoreBy(map);
+    writer.mapAdopted(map);
+    if (hearsMore) void this.#askMore(writer, map);
+  }
+
+  /** Groups have restarted whose members could not be asked by the fence: what they have active is found out now. */
+  async #askMore(writer: Writer, map: ClusterMap): Promise<void> {
+    this.#learning++;
+    const found = await this.#askAll(map, writer.generation, this.#context.incarnation());
+    this.#learning--;
+    if (this.#writer !== writer) return;
+    if (!found) {
+      this.#drop(writer);
+      return;
+    }
+    this.#equalizer?.add(found);
+    void this.#equalizer?.all();
   }
 
   linkOpened(host: string): void {
@@ -224,7 +246,8 @@ export class WriterRole {
     if (this.#taking) await this.#taking.catch(() => undefined);
     if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
     const writer = this.#writer;
-    if (!writer || this.#releasing) return false;
+    // What cannot be flushed now cannot be given: this host's own guests would wait for it as well.
+    if (!writer || this.#releasing || writer.isStopped || this.#learning > 0) return false;
     this.#releasing = this.#release(writer, { host: asker, incarnation }).finally(() => {
       this.#releasing = null;
     });
@@ -232,7 +255,8 @@ export class WriterRole {
   }
 
   async #release(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
-    await this.#equalizer?.all();
+    const isEqual = await this.#within(this.#equalizer?.all().then(() => true) ?? Promise.resolve(true));
+    if (!isEqual || this.#learning > 0) return false;
     // What begins later would reach some copies only, and the next holder takes them for equal.
     writer.close();
     const given = await this.#giveTo(writer, to);
@@ -240,9 +264,20 @@ export class WriterRole {
     return given;
   }
 
+  /** False where it takes longer than a hand-over may: the guests of this host wait for it. */
+  #within(work: Promise<boolean>): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.#context.clock.after(HAND_OVER_MS, () => resolve(false));
+      void work.then((done) => {
+        cancel();
+        resolve(done);
+      });
+    });
+  }
+
   async #giveTo(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
     while (!writer.stopped && !writer.isClean) {
-      if (!(await writer.flush(this.#options.chain()))) return false;
+      if (!(await this.#within(writer.flush(this.#options.chain())))) return false;
       writer.retire();
       if (!writer.isClean) await this.#pause();
     }
@@ -277,8 +312,10 @@ export class WriterRole {
     const { host } = this.#context;
     for (;;) {
       if (this.#closed) await new Promise(() => undefined);
-      // Before the first map there is nobody to send anything to.
-      const stored = this.#context.map().tables[this.#options.copies] && (await this.#read().catch(() => null));
+      // A host that is not up asks nobody, and would take what it cannot use.
+      const map = this.#context.map();
+      const isReady = isUpWith(map, host, this.#context.incarnation()) && map.tables[this.#options.copies];
+      const stored = isReady ? await this.#read().catch(() => null) : null;
       if (!stored) {
         await this.#pause();
         continue;

@@ -185,15 +185,19 @@ export class Writer {
     return { epoch: this.#map.epoch, pgs };
   }
 
-  /** Takes over an object that an older generation may have left different; made equal by the caller. */
-  inherit(family: number, layer: number, index: number): void {
-    if (this.#active.get(layer, index)) return;
+  /**
+   * Takes over an object that an older generation may have left different; made equal by the caller. Answers false where
+   * it is known already.
+   */
+  inherit(family: number, layer: number, index: number): boolean {
+    if (this.#active.get(layer, index)) return false;
     const pg = this.#options.pgOf(index);
     this.#activate(family, layer, index, pg).unequal = true;
     const written = this.#written(pg);
     written.clean = false;
     written.unflushed = true;
     written.touched = this.#flushesBegun;
+    return true;
   }
 
   /** The copies of an inherited object are equal now, and on disk only after a flush. */
@@ -257,6 +261,20 @@ export class Writer {
       this.#retireBatch(covered.slice(start, start + RETIRE_BATCH));
     }
     this.#admitHeld();
+  }
+
+  /** Whether a group that had nobody to ask, by the map that this goes by, has somebody by the newer one. */
+  hearsMoreBy(map: ClusterMap): boolean {
+    const { copies } = this.#options;
+    const before = this.#map.tables[copies] ?? [];
+    const after = map.tables[copies] ?? [];
+    return after.some(({ acting }, pg) => acting.length > 0 && before[pg]?.acting.length === 0);
+  }
+
+  /** Whether something that has to be flushed is in a group that has nobody to flush it. */
+  get isStopped(): boolean {
+    for (const [pg, { clean }] of this.#groups) if (!clean && this.#group(pg).acting.length === 0) return true;
+    return false;
   }
 
   mapAdopted(map: ClusterMap): void {
