@@ -115,6 +115,18 @@ test('with nobody in acting a write stalls; it goes on when the group restarts',
   t.absent(change.isPending || flush.isPending);
 });
 
+test('after a fence no flush ends before every group that has stopped has restarted', async (t) => {
+  const stopped = mapOf(2, [{}, {}, { since: 2, acting: [] }]);
+  t.is(await new WriterScript(stopped).flush().promise, true, 'what was given clean has nothing there');
+  const script = new WriterScript(stopped, true);
+  const flush = script.flush();
+  await settle();
+  t.ok(flush.isPending);
+  script.writer.mapAdopted(mapOf(3, [{}, {}, { since: 3, acting: [2], insync: [2] }]));
+  await script.answer();
+  t.is(flush.value, true);
+});
+
 test('a write under way stalls when its group stops, whoever had answered', async (t) => {
   const script = new WriterScript(mapOf(1));
   const change = script.change(0);
