@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { killGroup, track, untrack } from '../../helpers/cleanup.js';
 
+/** Of what is said of a seed that failed, so much is kept: a row is to be read. */
+const COMPLAINT_CHARS = 200;
+
 export interface SeedsOptions {
   /** The build whose simulation is run. */
   directory: string;
@@ -59,5 +62,6 @@ export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   clearTimeout(timer);
   untrack(group);
   if (complaint === null && (isOver || how === 'exit code 0')) return { clean, failed: null };
-  return { clean, failed: { seed: first + clean, complaint: complaint ?? trouble ?? how } };
+  const said: string = complaint ?? trouble ?? how;
+  return { clean, failed: { seed: first + clean, complaint: said.slice(0, COMPLAINT_CHARS) } };
 }

@@ -9,7 +9,13 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'no fence',
     why: 'The hosts that replicate it adopt the generation and answer with their active objects.',
-    edits: [{ file: ROLE, find: 'const found = await this.#askAll(', replace: 'const found = [] ?? (' }],
+    edits: [
+      {
+        file: ROLE,
+        find: 'async #askAll(map, generation, incarnation) {',
+        replace: 'async #askAll(map, generation, incarnation) {\n        return [];',
+      },
+    ],
   },
   {
     name: 'a restarted worker that resumes its role without a fence',
