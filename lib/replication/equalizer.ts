@@ -1,4 +1,4 @@
-import { HOLE, NO_END } from '../store/entry.js';
+import { HOLE, NO_END, NOTHING, OBJECT } from '../store/entry.js';
 import { type DescribedLayer, PULL_BLOCK_BYTES, PULL_HASH_BYTES } from '../store/object-pull.js';
 import type { Equalizing, Shape } from './messages.js';
 import type { Chain } from './object-io.js';
@@ -93,9 +93,9 @@ export class Equalizer {
     if (source === undefined) return 'stopped';
     const byDisk = new Map<number, DescribedLayer | null>();
     for (const [disk, layers] of described) byDisk.set(disk, (layers as DescribedLayer[])[0] ?? null);
-    const wanted = byDisk.get(source)!;
+    const wanted = byDisk.get(source) ?? null;
     const others = [...byDisk.values()];
-    const blocks = wanted ? differingBlocks(wanted, others) : [];
+    const blocks = wanted?.kind === OBJECT ? differingBlocks(wanted, others) : [];
     const shape = shapeOf(wanted);
     if (blocks.length === 0 && others.every((other) => isSameShape(shapeOf(other), shape))) return null;
     if (blocks.length === 0) return { kind: 'equal', layer, shape, blocks: [] };
@@ -113,7 +113,8 @@ function chainFor({ family, layer }: UnequalObject, chain: Chain): Chain {
 }
 
 function shapeOf(layer: DescribedLayer | null): Shape {
-  if (!layer) return { kind: 'nothing' };
+  // An active object may have no entry: what was discarded.
+  if (!layer || layer.kind === NOTHING) return { kind: 'nothing' };
   if (layer.kind === HOLE) return { kind: 'hole' };
   return { kind: 'object', end: layer.end === NO_END ? layer.length : layer.end };
 }
@@ -143,7 +144,7 @@ const ZERO_HASH = Buffer.alloc(PULL_HASH_BYTES);
 const UNKNOWN_HASH = Buffer.alloc(PULL_HASH_BYTES, 0xff);
 
 function hashAt(layer: DescribedLayer | null, offset: number): Buffer {
-  if (!layer || layer.kind === HOLE || offset >= layer.length) return ZERO_HASH;
+  if (!layer || layer.kind !== OBJECT || offset >= layer.length) return ZERO_HASH;
   const at = (offset / PULL_BLOCK_BYTES) * PULL_HASH_BYTES;
   const hash = layer.hashes.subarray(at, at + PULL_HASH_BYTES);
   // Two that are not known are not known to be the same.

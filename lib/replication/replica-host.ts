@@ -245,17 +245,28 @@ export class ReplicaHost {
     await this.#mayAnswer();
   }
 
-  /** Throws FencedError where the handle is dead. `generation` is that of the image as the caller knows it. */
-  async read(image: ImageOptions, index: number, offset: number, length: number): Promise<Buffer> {
+  /** Throws FencedError where the handle is dead: `opened` is the generation that the image had when it was opened. */
+  async read(
+    image: ImageOptions,
+    index: number,
+    offset: number,
+    length: number,
+    opened = Number.POSITIVE_INFINITY,
+  ): Promise<Buffer> {
+    let wasUnequal = false;
     for (let attempt = 0; ; attempt++) {
       await this.#roles.get(image.vdi)?.before(index);
       const generation = await this.#generation(image.vdi);
       const range = { index, offset, length };
       const reply = generation === null ? null : await this.#ask(image, range, generation, attempt);
+      this.#roles.get(image.vdi)?.checkHandle(opened);
       if (reply && !reply.refusal && this.#options.mayAnswer()) return reply.body as Buffer;
       const refusal = reply?.refusal;
-      if (refusal?.reason === 'unequal') await this.role(image).equalize();
-      else if (refusal?.reason === 'generation') {
+      if (refusal?.reason === 'unequal') {
+        await this.role(image).equalize();
+        if (wasUnequal) await this.#pause();
+        wasUnequal = true;
+      } else if (refusal?.reason === 'generation') {
         this.role(image).outdated(refusal.generation);
         this.#generations.delete(image.vdi);
       } else {

@@ -112,6 +112,11 @@ export class WriterRole {
     }
   }
 
+  /** Throws FencedError for a handle that was opened, at this generation, before this host lost the image. */
+  checkHandle(opened: number): void {
+    if ((this.#fenced[this.#context.host] ?? 0) > opened) throw new FencedError(this.#options.vdi);
+  }
+
   /** Resolves when nothing keeps the index from being read here that an earlier holder has left different. */
   async before(index: number): Promise<void> {
     if (this.#writer && !this.#equalizer?.isDone) await this.#equalizer?.before(index);
@@ -170,7 +175,7 @@ export class WriterRole {
         await this.#taking;
         continue;
       }
-      if ((this.#fenced[this.#context.host] ?? 0) > opened) throw new FencedError(this.#options.vdi);
+      this.checkHandle(opened);
       if (purpose === 'write' && this.#owed !== null) {
         await this.#endHandlesOf(this.#owed, this.#writer);
         continue;
@@ -204,8 +209,10 @@ export class WriterRole {
   /** Groups have restarted whose members could not be asked by the fence: what they have active is found out now. */
   async #askMore(writer: Writer, map: ClusterMap): Promise<void> {
     this.#learning++;
-    const found = await this.#askAll(map, writer.generation, this.#context.incarnation());
-    this.#learning--;
+    const asked = this.#askAll(map, writer.generation, this.#context.incarnation());
+    const found = await asked.finally(() => {
+      this.#learning--;
+    });
     if (this.#writer !== writer) return;
     if (!found) {
       this.#drop(writer);
@@ -327,13 +334,12 @@ export class WriterRole {
       const isOurs = holder?.host === host && holder.incarnation === incarnation;
       if (isOurs && record.clean) {
         // Given by its holder before us, and not used yet.
-        if (await this.#store({ ...record, clean: false }, stored.revision).catch(() => false)) {
+        if (await this.#claim({ ...record, clean: false }, stored.revision)) {
           return this.#begin(record.generation, incarnation, null);
         }
       } else if (!holder && record.clean) {
         const next = { ...record, generation: record.generation + 1, holder: { host, incarnation }, clean: false };
-        if (await this.#store(next, stored.revision).catch(() => false))
-          return this.#begin(next.generation, incarnation, null);
+        if (await this.#claim(next, stored.revision)) return this.#begin(next.generation, incarnation, null);
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
         if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
       } else {
@@ -341,6 +347,17 @@ export class WriterRole {
         if (taken) return taken;
       }
     }
+  }
+
+  /** Stores this host as the holder; false where somebody else was faster, or that is not known. */
+  async #claim(record: WriterRecord, revision: number): Promise<boolean> {
+    const stored = await this.#store(record, revision).catch(() => false);
+    return stored && this.#isStill(record.holder!.incarnation);
+  }
+
+  /** What was taken for an incarnation that is over is nobody's: it is taken again. */
+  #isStill(incarnation: number): boolean {
+    return !this.#closed && this.#context.incarnation() === incarnation;
   }
 
   async #ask(holder: string, generation: number): Promise<boolean> {
@@ -377,7 +394,7 @@ export class WriterRole {
     const map = await this.#context.refreshMap().catch(() => null);
     if (!map) return null;
     const found = await this.#askAll(map, generation, incarnation);
-    return found && this.#begin(generation, incarnation, found);
+    return found && this.#isStill(incarnation) ? this.#begin(generation, incarnation, found) : null;
   }
 
   /** Whether a group has restarted, since the map that the process before this one went by, from a copy that may lack writes. */

@@ -140,7 +140,7 @@ export class Guest {
     const { index, offset, length } = this.#range();
     const { model, options } = this.image;
     const check = model.beginRead(this, index * OBJECT_BYTES + offset, length);
-    const data = await this.#request((run) => run.cluster.replica.read(options, index, offset, length));
+    const data = await this.#request((run) => run.cluster.replica.read(options, index, offset, length, this.#opened));
     if (!this.#isGone) check(data);
   }
 
