@@ -37,6 +37,15 @@ for (const { name, seed, steps } of KNOWN) {
   });
 }
 
+test('a seed does the same again', { timeout: RUN_MS_MAX }, async (t) => {
+  const digest = async () => {
+    const { world } = await simulate({ seed: FIRST, steps: STEPS / 4, hosts: 3, kinds: DEFAULT_KINDS, messages: true });
+    return world.trace.digest();
+  };
+  const first = await digest();
+  t.is(await digest(), first, `seed ${FIRST}`);
+});
+
 test('simulated clusters keep their promises', { timeout: RUN_MS_MAX * 3 * FRESH }, async (t) => {
   for (let count = 0; count < FRESH; count++) {
     const seed = (FIRST + count) >>> 0;
