@@ -192,7 +192,10 @@ export class Writer {
   inherit(family: number, layer: number, index: number): boolean {
     if (this.#active.get(layer, index)) return false;
     const pg = this.#options.pgOf(index);
-    this.#activate(family, layer, index, pg).unequal = true;
+    const object = this.#activate(family, layer, index, pg);
+    object.unequal = true;
+    // Once it is equal and flushed, whatever this generation has sent to it so far is covered as well.
+    object.sequence = this.#sequence - 1;
     const written = this.#written(pg);
     written.clean = false;
     written.unflushed = true;
