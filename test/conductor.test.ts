@@ -209,12 +209,12 @@ test('conductor: a host that others cannot reach is thrown out, and let in when 
   await clock.pass(1000);
   t.ok(store.data.has(evictKey('c')));
   await clock.pass(2 * TTL);
-  t.is(store.map!.hosts['c']!.up, false);
+  t.is(store.map!.hosts.c!.up, false);
   const { conductor: present } = host(store.conductor);
   present.report(clock.now, { type: 'reaches', host: 'c', peers: ['a', 'b'] });
   await clock.pass(2 * TTL);
   t.absent(store.data.has(evictKey('c')));
-  t.is(store.map!.hosts['c']!.up, true);
+  t.is(store.map!.hosts.c!.up, true);
 });
 
 test('conductor: a store that rejects or never answers is asked again, and nobody answers meanwhile', async (t) => {

@@ -33,9 +33,9 @@ test('next map: a table is born with acting = insync = the wanted disks that are
 test('next map: a host is down when its heartbeat was unchanged for a full TTL', (t) => {
   const world = healthy();
   world.see('a', { unchangedMs: TTL - 1 });
-  t.is(world.step().map.hosts['a']!.up, true);
+  t.is(world.step().map.hosts.a!.up, true);
   world.see('a', { unchangedMs: TTL });
-  t.is(world.step().map.hosts['a']!.up, false);
+  t.is(world.step().map.hosts.a!.up, false);
 });
 
 test("next map: a down host's disks leave acting and insync at once", (t) => {
@@ -51,7 +51,7 @@ test('next map: members leave insync only while one of those left has renewed wi
     .see('b', { renewedMs: TTL / 2 + 1, unchangedMs: TTL / 2 + 1 })
     .expire('a')
     .step();
-  t.is(world.map.hosts['a']!.up, false);
+  t.is(world.map.hosts.a!.up, false);
   t.is(world.members, 'AB', 'writes still wait for the one that is down');
   world.see('b', { renewedMs: TTL / 2 }).step();
   t.is(world.members, 'B');
@@ -131,7 +131,7 @@ test('next map: a host that reboots leaves insync and recovers', (t) => {
   t.is(world.members, 'aBC');
   t.is(world.group().since, world.map.epoch, "a member's boot id changed");
   t.is(world.group().joined![1], world.map.epoch);
-  t.is(world.map.hosts['a']!.bootId, 'a2');
+  t.is(world.map.hosts.a!.bootId, 'a2');
   t.is(world.settle().members, 'ABC');
 });
 
@@ -141,10 +141,10 @@ test('next map: a host that rebooted comes up only where nobody counts on its co
     .see('b', { renewedMs: TTL, unchangedMs: TTL / 2 })
     .reboot('a')
     .step();
-  t.is(world.map.hosts['a']!.up, false);
+  t.is(world.map.hosts.a!.up, false);
   t.is(world.members, 'AB');
   world.see('b', { renewedMs: 0 }).step();
-  t.is(world.map.hosts['a']!.up, true);
+  t.is(world.map.hosts.a!.up, true);
   t.is(world.members, 'aB');
 });
 
@@ -153,20 +153,20 @@ test('next map: a worker that restarted under the same boot id stays', (t) => {
   const { since } = world.group();
   world.restart('a').step();
   t.is(world.members, 'ABC');
-  t.is(world.map.hosts['a']!.incarnation, 2);
+  t.is(world.map.hosts.a!.incarnation, 2);
   t.is(world.group().since, since);
 });
 
 test('next map: a host that was down comes up only with a higher incarnation, while it renews, unless thrown out', (t) => {
   const world = healthy();
   world.expire('a').step().see('a', { unchangedMs: 0, renewedMs: 0 }).step();
-  t.is(world.map.hosts['a']!.up, false);
+  t.is(world.map.hosts.a!.up, false);
   world.restart('a').see('a', { renewedMs: null }).step();
-  t.is(world.map.hosts['a']!.up, false, 'what it wrote before it died is no sign of life');
+  t.is(world.map.hosts.a!.up, false, 'what it wrote before it died is no sign of life');
   world.see('a', { renewedMs: 0, evicted: true }).step();
-  t.is(world.map.hosts['a']!.up, false);
+  t.is(world.map.hosts.a!.up, false);
   world.see('a', { evicted: false }).step();
-  t.is(world.map.hosts['a']!.up, true);
+  t.is(world.map.hosts.a!.up, true);
 });
 
 test('next map: a new member is in acting first, in insync only after a report of this very stay', (t) => {
@@ -350,7 +350,7 @@ test('next map: a copy counts as returned only if its host reports that disk ope
   const world = stopped();
   world.restart('a').see('a', { disks: {} }).step();
   t.alike(world.group().acting, []);
-  t.is(world.map.hosts['a']!.up, true);
+  t.is(world.map.hosts.a!.up, true);
   world.see('a', { disks: { 1: { opens: 2, openMs: 0 } } }).step();
   t.alike(world.group().acting, [], 'it vanished, so it is as one that rebooted');
 });
@@ -384,7 +384,7 @@ test('next map: a worker that restarts with an old image of its disk serves noth
     .see('a', { disks: { 1: { opens: 4, openMs: 0 } } })
     .step();
   t.is(world.members, 'BC');
-  t.is(world.map.hosts['a']!.up, true);
+  t.is(world.map.hosts.a!.up, true);
 });
 
 test('next map: what an earlier incarnation said of a disk does not condemn it', (t) => {
@@ -400,7 +400,7 @@ test('next map: the disks of a host that starts over and over are out, unless no
   t.is(world.members, 'aBC', 'it is up and may be reading, so it goes in two maps');
   world.see('a', { adopted: world.map.epoch }).step();
   t.is(world.members, 'BC');
-  t.is(world.map.hosts['a']!.up, true);
+  t.is(world.map.hosts.a!.up, true);
   world.see('a', { keptOutMs: null }).step();
   t.is(world.members, 'aBC');
   const alone = healthy('a').see('a', { keptOutMs: 0 }).step();
@@ -443,7 +443,7 @@ test('next map: a forced removal restarts with lossy from the copy that was chos
   t.alike(map.tables[3]![0], { acting: [2], insync: [2], since: map.epoch, lossy: map.epoch });
   world.map = map;
   world.record('a', { banned: true }).restart('a').step().settle();
-  t.is(world.map.hosts['a']!.up, false, 'it is banned for ever');
+  t.is(world.map.hosts.a!.up, false, 'it is banned for ever');
   t.is(world.members, 'B');
 });
 

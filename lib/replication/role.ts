@@ -250,7 +250,13 @@ export class WriterRole {
     // Two that ask one another would wait for one another.
     if (this.#asking) return false;
     // Whoever waits for the role being taken gets to use it once.
-    if (this.#taking) await this.#within(this.#taking.then(() => true));
+    if (this.#taking)
+      await this.#within(
+        this.#taking.then(
+          () => true,
+          () => false,
+        ),
+      );
     if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
     const writer = this.#writer;
     // What cannot be flushed now cannot be given: this host's own guests would wait for it as well.
