@@ -287,6 +287,11 @@ export class Writer {
       // A new member has what is not flushed from the others, and unflushed as well.
       if (this.#groupIn(before, pg).since !== this.#group(pg).since) written.clean = false;
     }
+    for (const [number, retirement] of this.#retirements) {
+      if (!retirement.objects.some(({ pg }) => this.#group(pg).since > retirement.epoch)) continue;
+      this.#retirements.delete(number);
+      this.#reactivate(retirement);
+    }
     for (const operation of this.#operations.values()) {
       if (operation.since !== this.#group(operation.pg).since) this.#sendOperation(operation);
     }
@@ -308,7 +313,12 @@ export class Writer {
   }
 
   replied({ request, refusal, body }: Reply): void {
-    if (this.#retirements.delete(request)) return;
+    const retirement = this.#retirements.get(request);
+    if (retirement) {
+      this.#retirements.delete(request);
+      if (refusal?.reason === 'map') this.#reactivate(retirement);
+      return;
+    }
     const asker = this.#requests.get(request);
     if (!asker) return;
     if (refusal) {
@@ -538,6 +548,18 @@ export class Writer {
   #mayRetireLater(): boolean {
     for (const { outstanding, unequal } of this.#active) if (outstanding === 0 && !unequal) return true;
     return false;
+  }
+
+  /** A group has changed before all of its members had heard of a retirement: those that had not keep the object active. */
+  #reactivate({ objects }: RetireRequest): void {
+    for (const { family, layer, index, pg, sequence } of objects) {
+      const object = this.#activate(family, layer, index, pg);
+      object.sequence = Math.max(object.sequence, sequence);
+      object.touched = this.#flushesBegun;
+      const written = this.#written(pg);
+      written.touched = this.#flushesBegun;
+      written.clean = false;
+    }
   }
 
   #admitHeld(): void {
