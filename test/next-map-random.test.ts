@@ -8,7 +8,8 @@ const TICKS = 400;
 const CALM_TICKS = 8000;
 
 test('next map, random: whoever may answer is complete, one restarts a group, all heals', (t) => {
-  const first = Number(process.env.SEED ?? Date.now() % 1_000_000);
+  // The same ones each time: a map that is changed is compared on them. Others: SEED=…
+  const first = Number(process.env.SEED ?? 1);
   const seeds = process.env.SEED ? 1 : SEEDS;
   const totals = { acknowledged: 0, reads: 0, restarts: 0, ticks: 0 };
   for (let seed = first; seed < first + seeds; seed++) {

@@ -28,8 +28,10 @@ export async function registerHost(
     const disks = new Map<number, HostDiskRecord>(before?.disks.map((disk) => [disk.number, disk]));
     for (const { number, weight, opens } of opened) {
       const known = disks.get(number);
-      // A lower count than is known is an old image of the disk: it stays on record, and is told by the heartbeat.
-      const count = Math.max(opens, known?.opens ?? 0);
+      // An open that is not counted above the one before is of an old image of the disk: the heartbeat, which tells the
+      // disk's own count, then shows a lower one than is on record.
+      const isOld = known !== undefined && known.openedBy !== incarnation && opens <= known.opens;
+      const count = isOld ? known.opens + 1 : Math.max(opens, known?.opens ?? 0);
       disks.set(number, { number, weight, standing: known?.standing ?? 'in', opens: count, openedBy: incarnation });
     }
     const { standing = 'in', banned = false, bannedDisks = [] } = before ?? {};

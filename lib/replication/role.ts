@@ -63,7 +63,7 @@ export class WriterRole {
   #taking: Promise<Writer> | null = null;
   #releasing: Promise<boolean> | null = null;
   #fenced: Readonly<Record<string, number>> = {};
-  /** The host that this one took the role from to make copies equal: its handles live until a guest here writes. */
+  /** See WriterRecord: of the record under which this host holds the role. */
   #owed: string | null = null;
   /** Whether guests of this host may have written what nobody is known to have flushed. */
   #unflushed = true;
@@ -193,7 +193,8 @@ export class WriterRole {
       return;
     }
     const fenced = { ...stored.record.fenced, [owed]: writer.generation };
-    if (!(await this.#store({ ...stored.record, fenced }, stored.revision).catch(() => false))) return this.#pause();
+    const next = { ...stored.record, fenced, owed: null };
+    if (!(await this.#store(next, stored.revision).catch(() => false))) return this.#pause();
     this.#fenced = fenced;
     this.#owed = null;
   }
@@ -316,7 +317,6 @@ export class WriterRole {
     if (this.#writer !== writer) return;
     this.#unflushed = !clean;
     this.#left = clean ? null : joined(this.#left, writer.unflushed);
-    if (clean) this.#owed = null;
     this.#writer = null;
     this.#equalizer = null;
   }
@@ -357,7 +357,10 @@ export class WriterRole {
 
   /** Stores this host as the holder; false where somebody else was faster, or that is not known. */
   async #claim(record: WriterRecord, revision: number): Promise<boolean> {
-    const stored = await this.#store(record, revision).catch(() => false);
+    // The host that it was taken from has it back.
+    const owed = record.owed === this.#context.host ? null : record.owed;
+    const stored = await this.#store({ ...record, owed }, revision).catch(() => false);
+    this.#owed = owed;
     return stored && this.#isStill(record.holder!.incarnation);
   }
 
@@ -389,14 +392,18 @@ export class WriterRole {
     const { holder } = record;
     const incarnation = this.#context.incarnation();
     const fenced = { ...record.fenced };
-    const isOthers = holder !== null && holder.host !== host;
-    if (purpose === 'write' && isOthers) fenced[holder.host] = generation;
+    // Of one that only made copies equal no guest has written since: its own handles are no newer than the owed ones.
+    const from = record.owed ?? (holder?.host === host ? null : (holder?.host ?? null));
+    const isOthers = from !== null && from !== host;
+    if (purpose === 'write' && isOthers) fenced[from] = generation;
+    if (purpose === 'write' && holder && holder.host !== host) fenced[holder.host] = generation;
     // A process before this one may have acknowledged what its copies lack now.
     if (holder?.host === host && this.#hasLost()) fenced[host] = generation;
-    const next = { generation, holder: { host, incarnation }, clean: false, fenced };
+    const owed = purpose === 'equalize' && isOthers ? from : null;
+    const next = { generation, holder: { host, incarnation }, clean: false, fenced, owed };
     if (!(await this.#store(next, revision).catch(() => false))) return null;
     this.#fenced = fenced;
-    if (isOthers) this.#owed = purpose === 'equalize' ? holder.host : null;
+    this.#owed = owed;
     const map = await this.#context.refreshMap().catch(() => null);
     if (!map) return null;
     const found = await this.#askAll(map, generation, incarnation);

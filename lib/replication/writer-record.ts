@@ -13,15 +13,21 @@ export interface WriterRecord {
    * its lock or wrote: handles that were opened there before it are dead.
    */
   readonly fenced: Readonly<Record<string, number>>;
+  /**
+   * The host that the role was taken from by fence only to make copies equal, until it takes it back, or a guest of
+   * another host writes: then its handles are dead as well.
+   */
+  readonly owed: string | null;
 }
 
-export const NO_WRITER: WriterRecord = { generation: 0, holder: null, clean: true, fenced: {} };
+export const NO_WRITER: WriterRecord = { generation: 0, holder: null, clean: true, fenced: {}, owed: null };
 
 const schema = z.strictObject({
   generation: z.int().nonnegative(),
   holder: z.strictObject({ host: z.string(), incarnation: z.int().positive() }).nullable(),
   clean: z.boolean(),
   fenced: z.record(z.string(), z.int().positive()),
+  owed: z.string().nullable(),
 });
 
 export function writerKey(vdi: number): string {

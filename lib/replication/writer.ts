@@ -155,9 +155,10 @@ export class Writer {
     return this.#sequence;
   }
 
-  /** Whether nothing is on its way or may differ between copies. */
+  /** Whether nothing is on its way or may differ between copies, and every member knows that. */
   get isClean(): boolean {
-    return this.#operations.size === 0 && this.#held.length === 0 && this.#active.size === 0;
+    const { size } = this.#retirements;
+    return this.#operations.size === 0 && this.#held.length === 0 && this.#active.size === 0 && size === 0;
   }
 
   /** Whether the role is over: nothing is begun any more. */
