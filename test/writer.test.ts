@@ -377,6 +377,7 @@ test('what a fence found is retired as of older generations, when it was made eq
   await script.flushed();
   script.writer.retire();
   t.alike(script.retirements[0]?.objects, [{ family: 1, pg: 0, index: 8, layer: 1, sequence: -1 }]);
+  script.heard();
   t.ok(script.writer.isClean);
 });
 
@@ -431,6 +432,8 @@ test('nothing is clean before it is flushed and retired', async (t) => {
   await script.flushed();
   t.absent(script.writer.isClean);
   script.writer.retire();
+  t.absent(script.writer.isClean, 'nobody has heard of it');
+  script.heard();
   t.ok(script.writer.isClean);
 });
 
@@ -479,6 +482,7 @@ test('a closed writer begins no change, ends what is under way, and goes on when
   t.absent(before.isPending);
   await script.flushed();
   script.writer.retire();
+  script.heard();
   t.ok(script.writer.isClean);
   script.writer.reopen();
   await script.changed(4);

@@ -54,6 +54,11 @@ export class WriterScript implements WriterPort {
     await settle();
   }
 
+  /** Every member has heard of what was retired. */
+  heard(): void {
+    for (const request of this.retirements) this.reply(request);
+  }
+
   reply({ request }: { request: number }, refusal?: Refusal): void {
     this.writer.replied({ type: 'reply', request, ...(refusal ? { refusal } : {}) });
   }
