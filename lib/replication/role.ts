@@ -341,11 +341,12 @@ export class WriterRole {
       if (isOurs && record.clean) {
         // Given by its holder before us, and not used yet.
         if (await this.#claim({ ...record, clean: false }, stored.revision)) {
-          return this.#begin(record.generation, incarnation, null);
+          return this.#begin(record.generation, incarnation, null, this.#context.map());
         }
       } else if (!holder && record.clean) {
         const next = { ...record, generation: record.generation + 1, holder: { host, incarnation }, clean: false };
-        if (await this.#claim(next, stored.revision)) return this.#begin(next.generation, incarnation, null);
+        if (await this.#claim(next, stored.revision))
+          return this.#begin(next.generation, incarnation, null, this.#context.map());
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
         if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
       } else {
@@ -407,7 +408,13 @@ export class WriterRole {
     const map = await this.#context.refreshMap().catch(() => null);
     if (!map) return null;
     const found = await this.#askAll(map, generation, incarnation);
-    return found && this.#isStill(incarnation) ? this.#begin(generation, incarnation, found) : null;
+    if (!found || !this.#isStill(incarnation)) return null;
+    const writer = this.#begin(generation, incarnation, found, map);
+    // Maps that came meanwhile may have lost what had stopped by that one, or say whom else to ask.
+    await this.prepare(this.#context.map());
+    if (this.#writer !== writer) return null;
+    this.mapAdopted(this.#context.map());
+    return writer;
   }
 
   /** Whether a group has restarted, since the map that the process before this one went by, from a copy that may lack writes. */
@@ -439,12 +446,12 @@ export class WriterRole {
     return [...found.values()];
   }
 
-  /** `unequal` is what a fence has found; null where the role was given clean. */
-  #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject> | null): Writer {
+  /** `unequal` is what a fence has found, whose hosts were those of `map`; null where the role was given clean. */
+  #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject> | null, map: ClusterMap): Writer {
     const { vdi, copies, chain } = this.#options;
     const writer = new Writer({
       ...{ vdi, copies, generation, incarnation, chain, afterFence: unequal !== null },
-      map: this.#context.map(),
+      map,
       pgOf: (index) => this.#context.pgOf(chain().family, index),
       port: {
         nextRequest: () => this.#context.inquiries.nextRequest(),
