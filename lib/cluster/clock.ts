@@ -8,3 +8,10 @@ export interface Clock {
   /** Calls `callback` once, `ms` milliseconds from now, unless what is answered is called first. */
   after(ms: number, callback: () => void): () => void;
 }
+
+/** Resolves `ms` milliseconds from now. */
+export function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}

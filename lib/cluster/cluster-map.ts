@@ -88,6 +88,14 @@ export function isDiskUp(map: ClusterMap, disk: number): boolean {
   return host !== undefined && map.hosts[host]?.up === true;
 }
 
+/**
+ * Whether a disk may be read or recovered from: its copy is complete, and the group has not stopped. In one that has, who
+ * is in sync may have lost what others have.
+ */
+export function isSource({ acting, insync }: MapGroup, disk: number): boolean {
+  return insync.includes(disk) && acting.includes(disk);
+}
+
 /** The group `pg` of the families that have so many copies. Throws a RangeError where the map has no such group. */
 export function groupIn(map: ClusterMap, copies: number, pg: number): MapGroup {
   const group = map.tables[copies]?.[pg];

@@ -1,5 +1,5 @@
 import type { Coordination, Watch } from '../coordination/coordination.js';
-import type { Clock } from './clock.js';
+import { type Clock, pause } from './clock.js';
 import { type ClusterMap, EMPTY_MAP } from './cluster-map.js';
 import { decodeClusterMap, MAP_KEY } from './cluster-map-record.js';
 
@@ -43,11 +43,6 @@ export class MapFollower {
     return this.#map;
   }
 
-  /** Revision of the store at which the adopted map was read, or later. */
-  get revision(): number {
-    return this.#revision;
-  }
-
   start(): void {
     this.#watch = this.#options.coordination.watch(MAP_KEY, (events) => {
       for (const { type, keyValue } of events) {
@@ -84,7 +79,7 @@ export class MapFollower {
     while (!this.#closed && this.#map.epoch < this.#wanted) {
       // An unreachable store is asked again: until then requests wait.
       await this.refresh().catch(() => undefined);
-      if (this.#map.epoch < this.#wanted) await new Promise<void>((wake) => this.#options.clock.after(RETRY_MS, wake));
+      if (this.#map.epoch < this.#wanted) await pause(this.#options.clock, RETRY_MS);
     }
     this.#fetching = false;
   }
@@ -114,7 +109,7 @@ export class MapFollower {
       } catch (error) {
         // What was stored is stored; it is tried again, perhaps for a newer map.
         this.#options.failed(error);
-        await new Promise<void>((wake) => this.#options.clock.after(RETRY_MS, wake));
+        await pause(this.#options.clock, RETRY_MS);
         continue;
       }
       this.#map = map;

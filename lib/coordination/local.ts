@@ -3,7 +3,6 @@ import { dirname, join, resolve } from 'node:path';
 import { open as openDatabase, type RootDatabase } from 'lmdb';
 import { type SpareContent, spareChanges } from '../database/spare-pages.js';
 import {
-  type Compare,
   type Coordination,
   CoordinationError,
   type KeyValue,
@@ -14,7 +13,7 @@ import {
   type WatchEvent,
 } from './coordination.js';
 import { decodeRecord, encodeRecord } from './local-record.js';
-import { checkKey, checkPrefix, checkTransaction } from './rules.js';
+import { checkKey, checkPrefix, checkTransaction, holds } from './rules.js';
 
 /** What is written to a new store; a store of a higher number is refused. */
 const FORMAT = 1;
@@ -265,7 +264,7 @@ class LocalCoordination implements Coordination {
 
   /** Runs within a write transaction of the database. */
   #apply(transaction: Transaction): { result: TransactionResult; change: Change | null } {
-    const succeeded = (transaction.compare ?? []).every((compare) => this.#holds(compare));
+    const succeeded = (transaction.compare ?? []).every((compare) => holds(compare, this.#get(compare.key)));
     const operations = (succeeded ? transaction.success : transaction.failure) ?? [];
     const before = this.#revision();
     const events: WatchEvent[] = [];
@@ -274,14 +273,6 @@ class LocalCoordination implements Coordination {
     const revision = before + 1;
     this.#database.putSync(REVISION_KEY, encodeRevision(revision));
     return { result: { succeeded, revision, responses }, change: { revision, events } };
-  }
-
-  #holds(compare: Compare): boolean {
-    const found = this.#get(compare.key);
-    if ('modRevision' in compare) return (found?.modRevision ?? 0) === compare.modRevision;
-    if ('createRevision' in compare) return (found?.createRevision ?? 0) === compare.createRevision;
-    if ('version' in compare) return (found?.version ?? 0) === compare.version;
-    return found !== null && Buffer.compare(found.value, compare.value) === 0;
   }
 
   #operate(operation: Operation, revision: number, events: WatchEvent[]): KeyValue[] {

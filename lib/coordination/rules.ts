@@ -1,5 +1,7 @@
 import {
+  type Compare,
   CoordinationError,
+  type KeyValue,
   type Operation,
   TRANSACTION_OPERATIONS_MAX,
   type Transaction,
@@ -23,6 +25,14 @@ export function checkTransaction(transaction: Transaction): void {
     checkCount('operations', branch.length);
     checkBranch(branch);
   }
+}
+
+/** Whether a comparison holds for what there is of its key; null where that is absent. */
+export function holds(compare: Compare, found: KeyValue | null): boolean {
+  if ('modRevision' in compare) return (found?.modRevision ?? 0) === compare.modRevision;
+  if ('createRevision' in compare) return (found?.createRevision ?? 0) === compare.createRevision;
+  if ('version' in compare) return (found?.version ?? 0) === compare.version;
+  return found !== null && Buffer.compare(found.value, compare.value) === 0;
 }
 
 /** Throws CoordinationError BAD_KEY unless `key` is a path of well-formed text of at most KEY_BYTES_MAX bytes. */

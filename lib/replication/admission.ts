@@ -1,4 +1,4 @@
-import { type ClusterMap, groupIn, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
+import { type ClusterMap, groupIn, isSource, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
 import type {
   ChangeRequest,
   FenceRequest,
@@ -9,6 +9,7 @@ import type {
   Refusal,
   RetireRequest,
 } from './messages.js';
+import type { WriterRecord } from './writer-record.js';
 
 /** Who asked; the answer goes back by the session that the request came by. */
 export interface Asker {
@@ -17,13 +18,7 @@ export interface Asker {
 }
 
 /** What a host knows of an image's writer. */
-export interface KnownWriter {
-  readonly generation: number;
-  /** Null: nobody holds the role. */
-  readonly holder: { readonly host: string; readonly incarnation: number } | null;
-  /** The last holder gave the role back with all that it had written flushed and equal. */
-  readonly clean: boolean;
-}
+export type KnownWriter = Pick<WriterRecord, 'generation' | 'holder' | 'clean'>;
 
 export interface AdmissionPort {
   /** Reads the map from the store, which must have this epoch or a later one. */
@@ -83,8 +78,7 @@ export class Admission {
         if (request.epoch > this.map.epoch) return this.#needMap(request.epoch);
         const group = this.#group(request.copies, request.pg);
         // The asker's stay belongs to a map that is no more.
-        const isSource = group.insync.includes(request.disk) && group.acting.includes(request.disk);
-        if (group.since > request.epoch || !isSource) return this.#refuseMap();
+        if (group.since > request.epoch || !isSource(group, request.disk)) return this.#refuseMap();
         // One that rebooted may be in the map still as what it was.
         if (!this.#port.mayAnswer()) return 'wait';
         return this.#serves(request.disk) ? 'go' : 'wait';
@@ -97,8 +91,7 @@ export class Admission {
     // Every `since` is an epoch that was the newest once.
     if (since > this.map.epoch) return this.#needMap(since);
     const group = this.#group(copies, pg);
-    // A group that has stopped has nobody in `acting`: what is in sync there may have lost what others have.
-    const isMember = group.acting.includes(disk) && (request.type !== 'read' || group.insync.includes(disk));
+    const isMember = request.type === 'read' ? isSource(group, disk) : group.acting.includes(disk);
     if (group.since !== since || !isMember) return this.#refuseMap();
     // A disk that failed leaves the map; until then nobody goes on without it.
     if (!this.#port.mayAnswer() || !this.#serves(disk)) return 'wait';

@@ -28,9 +28,6 @@ export interface MemberPort extends AdmissionPort {
   isToDo(request: ChangeRequest): boolean;
 }
 
-/** Requests of one host that may wait or be under way here at once; the host sends no more before some are answered. */
-export const REQUESTS_PER_HOST_MAX = 256;
-
 /**
  * The side of a host that has copies: takes requests of writers, readers and recovering members, its own host's
  * included, and lets each go on when the rules allow it. Without I/O of its own.
@@ -148,14 +145,18 @@ export class Member {
     ticket.running = false;
     ticket.outcome = outcome;
     this.#waiting.add(ticket);
-    const leftovers = this.#leftovers.get(ticket.asker.host);
-    if (leftovers?.delete(ticket)) {
-      if (leftovers.size === 0) this.#leftovers.delete(ticket.asker.host);
-      this.#forget(ticket);
-    } else {
-      this.#conclude(ticket);
-    }
+    if (this.#endLeftover(ticket)) this.#forget(ticket);
+    else this.#conclude(ticket);
     this.#ended();
+  }
+
+  /** Whether what has ended was left over by a session that was closed: then nobody hears of it. */
+  #endLeftover(ticket: Ticket): boolean {
+    const { host } = ticket.asker;
+    const leftovers = this.#leftovers.get(host);
+    if (!leftovers?.delete(ticket)) return false;
+    if (leftovers.size === 0) this.#leftovers.delete(host);
+    return true;
   }
 
   /** Whatever waited for a request goes on: a change that overlaps, a fence, a list, a newer session, a map. */
@@ -168,8 +169,7 @@ export class Member {
   abandoned(ticket: Ticket): void {
     if (!this.#tickets.has(ticket)) return;
     ticket.running = false;
-    const leftovers = this.#leftovers.get(ticket.asker.host);
-    if (leftovers?.delete(ticket) && leftovers.size === 0) this.#leftovers.delete(ticket.asker.host);
+    this.#endLeftover(ticket);
     // Whoever recovers from it finds another source.
     const isRecovery = ['list', 'describe', 'fetch'].includes(ticket.request.type);
     if (isRecovery) this.#answer(ticket, { refusal: { reason: 'changed' } });

@@ -1,5 +1,5 @@
-import type { Clock } from '../cluster/clock.js';
-import type { ClusterMap } from '../cluster/cluster-map.js';
+import { type Clock, pause } from '../cluster/clock.js';
+import { type ClusterMap, isSource } from '../cluster/cluster-map.js';
 import type { GroupLayout, ListedEntry } from '../store/group-list.js';
 import { listGroup } from '../store/group-list.js';
 import type { GroupName, Stay } from '../store/group-records.js';
@@ -79,13 +79,6 @@ export class Recovery {
     this.#context = context;
   }
 
-  /** Indexes on stored to-do lists. */
-  get left(): number {
-    let left = 0;
-    for (const { group, listed } of this.#joining.values()) if (listed) left += this.#disk.toDo.count(group);
-    return left;
-  }
-
   /** Groups whose copy has become complete in the present stay. */
   get completed(): Completed[] {
     const { number: disk } = this.#disk;
@@ -120,7 +113,7 @@ export class Recovery {
       this.#ending.set(key, [...(this.#ending.get(key) ?? []), ...joining.pulls.values()]);
     }
     for (const { group, asked } of this.#joining.values()) {
-      for (const [cancel, source] of [...asked]) if (!isSource(map, group, source)) cancel();
+      for (const [cancel, source] of [...asked]) if (!isThere(map, group, source)) cancel();
     }
     for (const [key, { group, epoch }] of wanted) if (!this.#joining.has(key)) this.#join(key, group, epoch);
     this.#wakeAll();
@@ -291,7 +284,7 @@ export class Recovery {
         // Of space there may be more later.
         const isPassing = error instanceof SourceLost || (error instanceof StoreError && error.code === 'ENOSPC');
         if (!isPassing) throw error;
-        await Promise.race([this.#changed(), new Promise<void>((wake) => this.#context.clock.after(RETRY_MS, wake))]);
+        await Promise.race([this.#changed(), pause(this.#context.clock, RETRY_MS)]);
       }
     }
     return null;
@@ -304,7 +297,7 @@ export class Recovery {
     const candidates = (map.tables[copies]?.[pg]?.insync ?? [])
       .filter((disk) => disk !== this.#disk.number)
       .map((disk) => ({ disk, host: map.disks[disk]?.host ?? '', epoch: map.epoch }))
-      .filter((each) => isSource(map, { copies, pg }, each));
+      .filter((each) => isThere(map, { copies, pg }, each));
     const source = candidates.find(({ host }) => host === own) ?? candidates[0];
     if (!source) throw new SourceLost('no in-sync member is up');
     return source;
@@ -316,7 +309,7 @@ export class Recovery {
     request: Omit<ListRequest, 'request'> | Omit<DescribeRequest, 'request'> | Omit<FetchRequest, 'request'>,
   ): Promise<Body> {
     const source = { disk: request.disk, host };
-    if (stop.signal.aborted || !isSource(this.#context.map(), group, source))
+    if (stop.signal.aborted || !isThere(this.#context.map(), group, source))
       throw new SourceLost(`${host} is no source any more`);
     const { answer, cancel } = this.#context.inquiries.ask(host, (number) => ({ ...request, request: number }));
     asked.set(cancel, source);
@@ -347,11 +340,10 @@ function end({ stop, asked }: Joining): void {
   for (const cancel of [...asked.keys()]) cancel();
 }
 
-/** Whether the group may be recovered from there: in sync, on a host that is up, and the group has not stopped. */
-function isSource(map: ClusterMap, { copies, pg }: GroupName, { disk, host }: { disk: number; host: string }): boolean {
+/** Whether the group may be recovered from there now. */
+function isThere(map: ClusterMap, { copies, pg }: GroupName, { disk, host }: { disk: number; host: string }): boolean {
   const group = map.tables[copies]?.[pg];
-  if (!group || map.hosts[host]?.up !== true) return false;
-  return group.insync.includes(disk) && group.acting.includes(disk);
+  return group !== undefined && isSource(group, disk) && map.hosts[host]?.up === true;
 }
 
 function keyOf({ copies, pg }: GroupName): string {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../cluster/clock.js';
+import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, EMPTY_MAP, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { GroupLayout } from '../store/group-list.js';
@@ -380,7 +380,7 @@ export class ReplicaHost {
       if (forgotten === this.#forgotten) this.#member.writerKnown(vdi, found ? decodeWriter(found.value) : NO_WRITER);
     } catch {
       // The store does not answer: requests wait, and ask again then.
-      await new Promise<void>((wake) => this.#options.clock.after(RETRY_MS, wake));
+      await pause(this.#options.clock, RETRY_MS);
     } finally {
       this.#fetchingWriters.delete(vdi);
       this.#later(() => this.#member.rightChanged());

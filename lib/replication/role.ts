@@ -1,4 +1,4 @@
-import type { Clock } from '../cluster/clock.js';
+import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { Equalizer, type UnequalObject } from './equalizer.js';
@@ -484,7 +484,7 @@ export class WriterRole {
   }
 
   #pause(): Promise<void> {
-    return new Promise((resolve) => this.#context.clock.after(RETRY_MS, resolve));
+    return pause(this.#context.clock, RETRY_MS);
   }
 }
 

@@ -166,10 +166,6 @@ export class Writer {
     return this.#stopped;
   }
 
-  get inFlight(): number {
-    return this.#operations.size + this.#held.length;
-  }
-
   /** The epoch since which the members of an index's group are what they are. */
   since(index: number): number {
     return this.#group(this.#options.pgOf(index)).since;

@@ -72,7 +72,7 @@ async function newFile(
 ): Promise<OpenFile> {
   const covered = write?.offset === 0 && write.source.length >= (below?.length ?? 0);
   const copied = below && !covered;
-  const clone = copied && disk.clones ? await cloneFile(disk, place, layer, below) : null;
+  const clone = copied && disk.clones ? await cloneFile(disk, place, layer, below.file, below.length) : null;
   if (clone) return clone;
   const file = await disk.files.create(place.pg, place.family, place.index, layer);
   try {
@@ -84,12 +84,18 @@ async function newFile(
   return file;
 }
 
-/** A file, held, that shares the blocks of what lies below; null where the file system has no such thing. */
-async function cloneFile(disk: Disk, place: Place, layer: number, below: Below): Promise<OpenFile | null> {
+/** A file of the layer, held, that shares the first `length` bytes of another; null where the file system cannot. */
+export async function cloneFile(
+  disk: Disk,
+  place: Place,
+  layer: number,
+  source: OpenFile,
+  length: number,
+): Promise<OpenFile | null> {
   const file = await disk.files.create(place.pg, place.family, place.index, layer);
   try {
-    if (await disk.io.clone(below.file.path, file.path)) {
-      await disk.io.truncate(file.fd, below.length);
+    if (await disk.io.clone(source.path, file.path)) {
+      await disk.io.truncate(file.fd, length);
       return file;
     }
   } catch (error) {
@@ -102,7 +108,8 @@ async function cloneFile(disk: Disk, place: Place, layer: number, below: Below):
   return null;
 }
 
-function abandon(disk: Disk, file: OpenFile): void {
+/** Lets go of a held file that the index does not have, and removes it. */
+export function abandon(disk: Disk, file: OpenFile): void {
   disk.files.release(file);
   disk.files.dispose(file.pg, file.family, file.index, file.serial);
 }

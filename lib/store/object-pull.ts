@@ -3,11 +3,11 @@ import type { Disk } from './disk.js';
 import { OBJECT } from './entry.js';
 import { fillObject } from './file-content.js';
 import type { GroupName } from './group-records.js';
-import { type Place, reserve } from './object-create.js';
+import { abandon, type Place, reserve } from './object-create.js';
 import type { BlockRange, DescribedLayer, IndexDescription } from './object-describe.js';
 import type { IndexedObject } from './object-index.js';
 import type { OpenFile } from './open-file.js';
-import { abandon, makeObject } from './pull-content.js';
+import { makeObject } from './pull-content.js';
 import { installIndex } from './pull-install.js';
 
 export { PULL_BLOCK_BYTES, PULL_HASH_BYTES } from './block-hashes.js';

@@ -3,7 +3,7 @@ import { CHUNK_BYTES, OBJECT_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import { NO_END } from './entry.js';
 import { fillObject } from './file-content.js';
-import type { Place } from './object-create.js';
+import { abandon, cloneFile, type Place } from './object-create.js';
 import type { DescribedLayer } from './object-describe.js';
 import type { OwnObject, PullOptions, PullResult } from './object-pull.js';
 import type { OpenFile } from './open-file.js';
@@ -78,20 +78,7 @@ async function cloneBase(disk: Disk, place: Place, described: DescribedLayer, ba
     if (!isZeroBlock(described.hashes, block)) blocks++;
   }
   if (!disk.clones || base.same * 2 < blocks) return null;
-  const file = await disk.files.create(place.pg, place.family, place.index, described.layer);
-  try {
-    if (await disk.io.clone(base.object.file.path, file.path)) {
-      await disk.io.truncate(file.fd, described.length);
-      return file;
-    }
-  } catch (error) {
-    abandon(disk, file);
-    throw error;
-  }
-  // The refused clone has unlinked the file.
-  disk.clones = false;
-  abandon(disk, file);
-  return null;
+  return cloneFile(disk, place, described.layer, base.object.file, described.length);
 }
 
 /** The ranges of an object's blocks that are treated alike, none longer than what is fetched at once. */
@@ -146,9 +133,4 @@ async function fillWhere(disk: Disk, file: OpenFile, described: DescribedLayer, 
   if (!whole && !low) return end;
   await fillObject(disk, file);
   return end === NO_END && length < OBJECT_BYTES ? length : end;
-}
-
-export function abandon(disk: Disk, file: OpenFile): void {
-  disk.files.release(file);
-  disk.files.dispose(file.pg, file.family, file.index, file.serial);
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/cluster/clock.js';
+import { type Clock, pause } from '../../lib/cluster/clock.js';
 import { registerHost } from '../../lib/cluster/register-host.js';
 import type { Coordination } from '../../lib/coordination/coordination.js';
 import { ClusterHost } from '../../lib/replication/cluster-host.js';
@@ -167,7 +167,7 @@ export class SimulatedHost {
         await registerHost(coordination, self, this.#state.incarnation, opened);
         return;
       } catch {
-        await new Promise<void>((wake) => clock.after(RETRY_MS, wake));
+        await pause(clock, RETRY_MS);
       }
     }
   }

@@ -1,11 +1,11 @@
 import type {
-  Compare,
   KeyValue,
   Operation,
   Transaction,
   TransactionResult,
   WatchEvent,
 } from '../../lib/coordination/coordination.js';
+import { holds } from '../../lib/coordination/rules.js';
 
 /** As in etcd, an empty store has revision 1 and the first change makes revision 2. */
 const REVISION_EMPTY = 1;
@@ -39,21 +39,13 @@ export class StoreState {
 
   /** Carries a transaction out that the rules allow, whole. */
   apply(transaction: Transaction): { result: TransactionResult; change: Change | null } {
-    const succeeded = (transaction.compare ?? []).every((compare) => this.#holds(compare));
+    const succeeded = (transaction.compare ?? []).every((compare) => holds(compare, this.get(compare.key)));
     const operations = (succeeded ? transaction.success : transaction.failure) ?? [];
     const events: WatchEvent[] = [];
     const responses = operations.map((operation) => this.#operate(operation, this.#revision + 1, events));
     if (events.length === 0) return { result: { succeeded, revision: this.#revision, responses }, change: null };
     const revision = ++this.#revision;
     return { result: { succeeded, revision, responses }, change: { revision, events } };
-  }
-
-  #holds(compare: Compare): boolean {
-    const found = this.get(compare.key);
-    if ('modRevision' in compare) return (found?.modRevision ?? 0) === compare.modRevision;
-    if ('createRevision' in compare) return (found?.createRevision ?? 0) === compare.createRevision;
-    if ('version' in compare) return (found?.version ?? 0) === compare.version;
-    return found !== null && Buffer.compare(found.value, compare.value) === 0;
   }
 
   #operate(operation: Operation, revision: number, events: WatchEvent[]): KeyValue[] {
