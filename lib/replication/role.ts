@@ -2,11 +2,13 @@ import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { Equalizer, type UnequalObject } from './equalizer.js';
+import { Fence, type Purpose, recordAfterFence } from './fence.js';
 import type { Inquiries } from './inquiries.js';
-import type { Change, FenceAnswer, MemberRequest, ReleaseRequest, Reply } from './messages.js';
+import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import type { Chain } from './object-io.js';
 import { type Unflushed, Writer } from './writer.js';
-import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } from './writer-record.js';
+import type { WriterRecord } from './writer-record.js';
+import { WriterStore } from './writer-store.js';
 
 /** Before a store that did not answer, or a holder that did not give the role, is asked again. */
 const RETRY_MS = 200;
@@ -48,9 +50,6 @@ export interface RoleOptions {
   chain(): Chain;
 }
 
-/** Why the role is taken: what only has to be made equal leaves its holder's handles alone. */
-export type Purpose = 'write' | 'equalize';
-
 /**
  * The writer role of one image on this host: takes it when it is needed, from nobody, from a live holder by asking, from
  * one that is gone by a fence; gives it back when it is asked to.
@@ -58,6 +57,8 @@ export type Purpose = 'write' | 'equalize';
 export class WriterRole {
   readonly #context: RoleContext;
   readonly #options: RoleOptions;
+  readonly #store: WriterStore;
+  readonly #fence: Fence;
   #writer: Writer | null = null;
   #equalizer: Equalizer | null = null;
   #taking: Promise<Writer> | null = null;
@@ -81,6 +82,10 @@ export class WriterRole {
   constructor(context: RoleContext, options: RoleOptions) {
     this.#context = context;
     this.#options = options;
+    const { coordination, inquiries, refreshMap } = context;
+    const { vdi, copies, chain } = options;
+    this.#store = new WriterStore(coordination, vdi);
+    this.#fence = new Fence({ inquiries, vdi, copies, refreshMap, chain });
   }
 
   get writer(): Writer | null {
@@ -128,9 +133,12 @@ export class WriterRole {
    */
   async prepare(map: ClusterMap): Promise<void> {
     while (!this.#closed && this.#isLostBy(map)) {
-      const stored = await this.#read().catch(() => null);
+      const stored = await this.#store.read().catch(() => null);
       const fenced = stored && { ...stored.record.fenced, [this.#context.host]: stored.record.generation + 1 };
-      if (stored && (await this.#store({ ...stored.record, fenced: fenced! }, stored.revision).catch(() => false))) {
+      if (
+        stored &&
+        (await this.#store.replace({ ...stored.record, fenced: fenced! }, stored.revision).catch(() => false))
+      ) {
         this.#fenced = fenced!;
         if (this.#writer) this.#drop(this.#writer);
         this.#left = null;
@@ -186,7 +194,7 @@ export class WriterRole {
 
   /** A guest here is about to write to what was taken from a host only to make it equal. */
   async #endHandlesOf(owed: string, writer: Writer): Promise<void> {
-    const stored = await this.#read().catch(() => null);
+    const stored = await this.#store.read().catch(() => null);
     if (!stored) return this.#pause();
     if (stored.record.generation !== writer.generation) {
       this.#drop(writer);
@@ -194,7 +202,7 @@ export class WriterRole {
     }
     const fenced = { ...stored.record.fenced, [owed]: writer.generation };
     const next = { ...stored.record, fenced, owed: null };
-    if (!(await this.#store(next, stored.revision).catch(() => false))) return this.#pause();
+    if (!(await this.#store.replace(next, stored.revision).catch(() => false))) return this.#pause();
     this.#fenced = fenced;
     this.#owed = null;
   }
@@ -210,7 +218,7 @@ export class WriterRole {
   /** Groups have restarted whose members could not be asked by the fence: what they have active is found out now. */
   async #askMore(writer: Writer, map: ClusterMap): Promise<void> {
     this.#learning++;
-    const asked = this.#askAll(map, writer.generation, this.#context.incarnation());
+    const asked = this.#fence.ask(map, writer.generation, this.#context.incarnation());
     const found = await asked.finally(() => {
       this.#learning--;
     });
@@ -296,10 +304,10 @@ export class WriterRole {
       if (!writer.isClean) await this.#pause();
     }
     if (writer.stopped) return false;
-    const stored = await this.#read().catch(() => null);
+    const stored = await this.#store.read().catch(() => null);
     if (stored?.record.generation !== writer.generation) return false;
     const next = { ...stored.record, generation: writer.generation + 1, holder: to, clean: true };
-    const given = await this.#store(next, stored.revision).catch(() => null);
+    const given = await this.#store.replace(next, stored.revision).catch(() => null);
     // Whether it was stored is not known: it is found out by whoever takes the role next.
     if (given !== false) this.#drop(writer, given === true);
     return given === true;
@@ -307,7 +315,7 @@ export class WriterRole {
 
   /** Whether the store has this host as the holder, whatever it knows of it: an answer may have been lost. */
   async #isRecorded(): Promise<boolean> {
-    const stored = await this.#read().catch(() => null);
+    const stored = await this.#store.read().catch(() => null);
     const holder = stored?.record.holder;
     return holder?.host === this.#context.host && holder.incarnation === this.#context.incarnation();
   }
@@ -328,7 +336,7 @@ export class WriterRole {
       // A host that is not up asks nobody, and would take what it cannot use.
       const map = this.#context.map();
       const isReady = isUpWith(map, host, this.#context.incarnation()) && map.tables[this.#options.copies];
-      const stored = isReady ? await this.#read().catch(() => null) : null;
+      const stored = isReady ? await this.#store.read().catch(() => null) : null;
       if (!stored) {
         await this.#pause();
         continue;
@@ -350,7 +358,7 @@ export class WriterRole {
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
         if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
       } else {
-        const taken = await this.#fence(stored.record, stored.revision, purpose);
+        const taken = await this.#takeByFence(stored.record, stored.revision, purpose);
         if (taken) return taken;
       }
     }
@@ -360,7 +368,7 @@ export class WriterRole {
   async #claim(record: WriterRecord, revision: number): Promise<boolean> {
     // The host that it was taken from has it back.
     const owed = record.owed === this.#context.host ? null : record.owed;
-    const stored = await this.#store({ ...record, owed }, revision).catch(() => false);
+    const stored = await this.#store.replace({ ...record, owed }, revision).catch(() => false);
     this.#owed = owed;
     return stored && this.#isStill(record.holder!.incarnation);
   }
@@ -383,33 +391,17 @@ export class WriterRole {
     return (reply?.body as { released: boolean } | undefined)?.released === true;
   }
 
-  /**
-   * Takes the role from whoever has it: the generation is stored first, the map read after that, and every host that is
-   * up adopts the generation and answers with what may differ. Null where somebody else was faster.
-   */
-  async #fence(record: WriterRecord, revision: number, purpose: Purpose): Promise<Writer | null> {
+  /** Takes the role from whoever has it. Null where somebody else was faster. */
+  async #takeByFence(record: WriterRecord, revision: number, purpose: Purpose): Promise<Writer | null> {
     const { host } = this.#context;
-    const generation = record.generation + 1;
-    const { holder } = record;
     const incarnation = this.#context.incarnation();
-    const fenced = { ...record.fenced };
-    // Of one that only made copies equal no guest has written since: its own handles are no newer than the owed ones.
-    const from = record.owed ?? (holder?.host === host ? null : (holder?.host ?? null));
-    const isOthers = from !== null && from !== host;
-    if (purpose === 'write' && isOthers) fenced[from] = generation;
-    if (purpose === 'write' && holder && holder.host !== host) fenced[holder.host] = generation;
-    // A process before this one may have acknowledged what its copies lack now.
-    if (holder?.host === host && this.#hasLost()) fenced[host] = generation;
-    const owed = purpose === 'equalize' && isOthers ? from : null;
-    const next = { generation, holder: { host, incarnation }, clean: false, fenced, owed };
-    if (!(await this.#store(next, revision).catch(() => false))) return null;
-    this.#fenced = fenced;
-    this.#owed = owed;
-    const map = await this.#context.refreshMap().catch(() => null);
-    if (!map) return null;
-    const found = await this.#askAll(map, generation, incarnation);
+    const next = recordAfterFence(record, { host, incarnation }, purpose, this.#hasLost());
+    if (!(await this.#store.replace(next, revision).catch(() => false))) return null;
+    this.#fenced = next.fenced;
+    this.#owed = next.owed;
+    const found = await this.#fence.findings(next.generation, incarnation);
     if (!found || !this.#isStill(incarnation)) return null;
-    const writer = this.#begin(generation, incarnation, found, map);
+    const writer = this.#begin(next.generation, incarnation, found.unequal, found.map);
     // Maps that came meanwhile may have lost what had stopped by that one, or say whom else to ask.
     await this.prepare(this.#context.map());
     if (this.#writer !== writer) return null;
@@ -421,29 +413,6 @@ export class WriterRole {
   #hasLost(): boolean {
     const table = this.#context.map().tables[this.#options.copies] ?? [];
     return this.#writer === null && !this.#served && table.some(({ lossy }) => lossy > this.#context.adoptedAtStart);
-  }
-
-  /** What every host that is up has active of the image; null where one knows a later generation. */
-  async #askAll(map: ClusterMap, generation: number, incarnation: number): Promise<UnequalObject[] | null> {
-    const { vdi, copies } = this.#options;
-    const hosts = Object.keys(map.hosts).filter((host) => map.hosts[host]!.up);
-    const message = {
-      ...({ type: 'fence', epoch: map.epoch, vdi, generation, incarnation, copies } as const),
-      chain: this.#options.chain(),
-    };
-    const replies = await Promise.all(
-      hosts.map((host) => this.#context.inquiries.ask(host, (request) => ({ ...message, request })).answer),
-    );
-    const found = new Map<string, UnequalObject>();
-    for (const reply of replies) {
-      // A host that is not up any more answers nobody, and comes back without an older generation.
-      if (!reply) continue;
-      if (reply.refusal) return null;
-      for (const { active } of (reply.body as FenceAnswer).disks) {
-        for (const object of active) found.set(`${object.family}/${object.layer}/${object.index}`, object);
-      }
-    }
-    return [...found.values()];
   }
 
   /** `unequal` is what a fence has found, whose hosts were those of `map`; null where the role was given clean. */
@@ -465,22 +434,6 @@ export class WriterRole {
     this.#equalizer = new Equalizer(writer, unequal ?? [], chain);
     void this.#equalizer.all();
     return writer;
-  }
-
-  async #read(): Promise<{ record: WriterRecord; revision: number }> {
-    const found = await this.#context.coordination.get(writerKey(this.#options.vdi));
-    return found
-      ? { record: decodeWriter(found.value), revision: found.modRevision }
-      : { record: NO_WRITER, revision: 0 };
-  }
-
-  async #store(record: WriterRecord, modRevision: number): Promise<boolean> {
-    const key = writerKey(this.#options.vdi);
-    const { succeeded } = await this.#context.coordination.transaction({
-      compare: [{ key, modRevision }],
-      success: [{ put: key, value: encodeWriter(record) }],
-    });
-    return succeeded;
   }
 
   #pause(): Promise<void> {

@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.js';
 
 const WRITER = 'lib/replication/writer.js';
 const ROLE = 'lib/replication/role.js';
+const FENCE = 'lib/replication/fence.js';
 const EQUALIZER = 'lib/replication/equalizer.js';
 
 /** Of who holds an image's writer role, or takes it. */
@@ -11,9 +12,9 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     why: 'The hosts that replicate it adopt the generation and answer with their active objects.',
     edits: [
       {
-        file: ROLE,
-        find: 'async #askAll(map, generation, incarnation) {',
-        replace: 'async #askAll(map, generation, incarnation) {\n        return [];',
+        file: FENCE,
+        find: 'async ask(map, generation, incarnation) {',
+        replace: 'async ask(map, generation, incarnation) {\n        return [];',
       },
     ],
   },
