@@ -13,7 +13,7 @@ import { Inquiries } from './inquiries.js';
 import type { Links } from './links.js';
 import { Member, type Outcome, type Ticket } from './member.js';
 import type { Change, ChangeRequest, Message, ReadRequest, ReleaseRequest, Reply, ReportMessage } from './messages.js';
-import type { Chain } from './object-io.js';
+import type { ImageOptions } from './object-io.js';
 import { type Completed, Recovery } from './recovery.js';
 import type { ReplicaDisk } from './replica-disk.js';
 import { WriterRole } from './role.js';
@@ -51,13 +51,6 @@ export interface ReplicaHostOptions {
   /** `completed` may have changed. */
   onCompleted(): void;
   onError(error: unknown): void;
-}
-
-/** What an image's I/O needs to know of it. */
-export interface ImageOptions {
-  vdi: number;
-  copies: number;
-  chain(): Chain;
 }
 
 /** All of replication on one host: its disks as members, its writers and readers, and what connects them to peers. */
@@ -228,7 +221,7 @@ export class ReplicaHost {
           send: (disk, message) => this.#sendToDisk(disk, message),
           adoptedAtStart: this.#options.adoptedAtStart,
         },
-        image,
+        { ...image, acquired: () => Promise.resolve() },
       );
       this.#roles.set(image.vdi, role);
     }

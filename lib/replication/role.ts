@@ -5,7 +5,7 @@ import { Equalizer, type UnequalObject } from './equalizer.js';
 import { Fence, type Purpose, recordAfterFence } from './fence.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
-import type { Chain } from './object-io.js';
+import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
 import { type Unflushed, Writer } from './writer.js';
 import type { WriterRecord } from './writer-record.js';
 import { WriterStore } from './writer-store.js';
@@ -43,11 +43,19 @@ export interface RoleContext {
   readonly adoptedAtStart: number;
 }
 
-export interface RoleOptions {
-  vdi: number;
-  copies: number;
-  /** What the image shows now. */
-  chain(): Chain;
+/** See ImageOptions. */
+export interface RoleOptions
+  extends Pick<ImageOptions, 'vdi' | 'copies' | 'chain' | 'refresh' | 'reaches' | 'settled'> {
+  /** `equalized` resolves when what earlier holders have left different is equal; false: the role was lost. */
+  acquired(writer: Writer, equalized: () => Promise<boolean>): Promise<void>;
+}
+
+/** A role that is held back, everything equal, flushed and retired, until it goes on or `thaw` is called. */
+export interface FrozenRole extends GenerationStep {
+  /** The transaction has stored the step. Resolves when every host that is up knows the generation. */
+  advance(): Promise<void>;
+  /** The transaction was not carried out, or may not have been (`unsure`). */
+  thaw(unsure: boolean): void;
 }
 
 /**
@@ -61,7 +69,7 @@ export class WriterRole {
   readonly #fence: Fence;
   #writer: Writer | null = null;
   #equalizer: Equalizer | null = null;
-  #taking: Promise<Writer> | null = null;
+  #taking: Promise<void> | null = null;
   #releasing: Promise<boolean> | null = null;
   #fenced: Readonly<Record<string, number>> = {};
   /** See WriterRecord: of the record under which this host holds the role. */
@@ -100,6 +108,12 @@ export class WriterRole {
     for (;;) {
       const writer = await this.take('write', opened);
       await this.#equalizer?.before(index);
+      const admission = this.#options.reaches(endOf(index, change));
+      if (admission) {
+        await admission;
+        // The role may have gone meanwhile, and whoever had it may have changed what was admitted.
+        continue;
+      }
       if (await writer.change(chain(), index, change)) return;
     }
   }
@@ -176,8 +190,8 @@ export class WriterRole {
         await this.#releasing;
         continue;
       }
-      if (!this.#writer) {
-        this.#taking ??= this.#take(purpose).finally(() => {
+      if (!this.#writer || this.#taking) {
+        this.#taking ??= this.#acquire(purpose).finally(() => {
           this.#taking = null;
         });
         await this.#taking;
@@ -298,19 +312,76 @@ export class WriterRole {
   }
 
   async #giveTo(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
-    while (!writer.stopped && !writer.isClean) {
-      if (!(await this.#within(writer.flush(this.#options.chain())))) return false;
-      writer.retire();
-      if (!writer.isClean) await this.#pause();
-    }
-    if (writer.stopped) return false;
+    if (!(await this.#within(this.#clean(writer)))) return false;
     const stored = await this.#store.read().catch(() => null);
     if (stored?.record.generation !== writer.generation) return false;
     const next = { ...stored.record, generation: writer.generation + 1, holder: to, clean: true };
-    const given = await this.#store.replace(next, stored.revision).catch(() => null);
+    const settled = await this.#options.settled().catch(() => null);
+    const given = settled && (await this.#store.replace(next, stored.revision, settled).catch(() => null));
     // Whether it was stored is not known: it is found out by whoever takes the role next.
     if (given !== false) this.#drop(writer, given === true);
     return given === true;
+  }
+
+  /** Flushes and retires until nothing of a closed writer may differ between copies; false where the role was lost. */
+  async #clean(writer: Writer): Promise<boolean> {
+    while (!writer.stopped && !writer.isClean) {
+      if (!(await writer.flush(this.#options.chain()))) return false;
+      writer.retire();
+      if (!writer.isClean) await Promise.race([writer.replies(), this.#pause()]);
+    }
+    return !writer.stopped;
+  }
+
+  /**
+   * Holds the image's changes back under the role, for a change of its chain. Null where the role was lost meanwhile, or
+   * somebody else is at it. Throws FencedError, and what `refresh` throws where the image is gone.
+   */
+  async freeze(opened: number): Promise<FrozenRole | null> {
+    const writer = await this.take('write', opened);
+    // What is not equal may be asked about by nobody under the next generation.
+    await this.#equalizer?.all();
+    if (this.#releasing || this.#taking || writer.stopped) return null;
+    let thaw = () => {};
+    this.#releasing = new Promise((resolve) => {
+      thaw = () => {
+        this.#releasing = null;
+        writer.reopen();
+        resolve(false);
+      };
+    });
+    const step = await this.#freeze(writer).catch(() => null);
+    if (!step) {
+      thaw();
+      return null;
+    }
+    return {
+      ...step,
+      advance: async () => {
+        this.#drop(writer, true);
+        const incarnation = this.#context.incarnation();
+        const isFresh = await this.#refresh();
+        const isKnown = isFresh && (await this.#beginAfterFence(writer.generation + 1, incarnation)) !== null;
+        thaw();
+        // Whoever takes the role fences, unless the generation after this one is known already.
+        if (!isKnown) await this.take('equalize', Number.POSITIVE_INFINITY);
+      },
+      thaw: (unsure) => {
+        if (unsure) this.#drop(writer);
+        thaw();
+      },
+    };
+  }
+
+  async #freeze(writer: Writer): Promise<GenerationStep | null> {
+    writer.close();
+    if (this.#learning > 0 || !this.#equalizer?.isDone || !(await this.#clean(writer))) return null;
+    const stored = await this.#store.read();
+    if (stored.record.generation !== writer.generation) {
+      this.#drop(writer);
+      return null;
+    }
+    return this.#store.step({ ...stored.record, generation: writer.generation + 1 }, stored.revision);
   }
 
   /** Whether the store has this host as the holder, whatever it knows of it: an answer may have been lost. */
@@ -327,6 +398,22 @@ export class WriterRole {
     this.#left = clean ? null : joined(this.#left, writer.unflushed);
     this.#writer = null;
     this.#equalizer = null;
+  }
+
+  /** Takes the role, and does what an earlier holder has left to do, before anybody uses it. */
+  async #acquire(purpose: Purpose): Promise<void> {
+    const writer = await this.#take(purpose);
+    const equalizer = this.#equalizer;
+    const equalized = async () => {
+      await equalizer?.all();
+      return !writer.stopped;
+    };
+    try {
+      if (!writer.stopped) await this.#options.acquired(writer, equalized);
+    } catch (error) {
+      this.#drop(writer);
+      throw error;
+    }
   }
 
   async #take(purpose: Purpose): Promise<Writer> {
@@ -370,7 +457,18 @@ export class WriterRole {
     const owed = record.owed === this.#context.host ? null : record.owed;
     const stored = await this.#store.replace({ ...record, owed }, revision).catch(() => false);
     this.#owed = owed;
-    return stored && this.#isStill(record.holder!.incarnation);
+    return stored && (await this.#refresh()) && this.#isStill(record.holder!.incarnation);
+  }
+
+  /** The image as it is with the generation that was stored; false: the store does not answer. Throws ESTALE. */
+  async #refresh(): Promise<boolean> {
+    try {
+      await this.#options.refresh();
+      return true;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'ESTALE') throw error;
+      return false;
+    }
   }
 
   /** What was taken for an incarnation that is over is nobody's: it is taken again. */
@@ -399,9 +497,15 @@ export class WriterRole {
     if (!(await this.#store.replace(next, revision).catch(() => false))) return null;
     this.#fenced = next.fenced;
     this.#owed = next.owed;
-    const found = await this.#fence.findings(next.generation, incarnation);
+    if (!(await this.#refresh())) return null;
+    return this.#beginAfterFence(next.generation, incarnation);
+  }
+
+  /** Asks all what may differ, once the generation is stored. Null where somebody else was faster. */
+  async #beginAfterFence(generation: number, incarnation: number): Promise<Writer | null> {
+    const found = await this.#fence.findings(generation, incarnation);
     if (!found || !this.#isStill(incarnation)) return null;
-    const writer = this.#begin(next.generation, incarnation, found.unequal, found.map);
+    const writer = this.#begin(generation, incarnation, found.unequal, found.map);
     // Maps that came meanwhile may have lost what had stopped by that one, or say whom else to ask.
     await this.prepare(this.#context.map());
     if (this.#writer !== writer) return null;
@@ -439,6 +543,14 @@ export class WriterRole {
   #pause(): Promise<void> {
     return pause(this.#context.clock, RETRY_MS);
   }
+}
+
+/** The byte of the image up to which a change reaches. */
+function endOf(index: number, change: Change): number {
+  const start = index * OBJECT_BYTES;
+  if (change.kind === 'write') return start + change.offset + change.data.length;
+  // Others make no image longer.
+  return change.kind === 'allocate' ? start + change.end : 0;
 }
 
 /** Both; by the older map. */

@@ -1,4 +1,5 @@
-import type { Coordination } from '../coordination/coordination.js';
+import type { Coordination, Transaction } from '../coordination/coordination.js';
+import type { GenerationStep } from './object-io.js';
 import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } from './writer-record.js';
 
 /** Where an image's writer is on record: `/writer/<vdi>` in the coordination store. */
@@ -18,12 +19,23 @@ export class WriterStore {
       : { record: NO_WRITER, revision: 0 };
   }
 
-  /** False where the record is not any more what was read with that revision. */
-  async replace(record: WriterRecord, modRevision: number): Promise<boolean> {
+  /** False where the record is not any more what was read with that revision. `also` belongs to the transaction. */
+  async replace(
+    record: WriterRecord,
+    modRevision: number,
+    also: Pick<Transaction, 'compare' | 'success'> = {},
+  ): Promise<boolean> {
+    const { compare, put } = this.step(record, modRevision);
     const { succeeded } = await this.#coordination.transaction({
-      compare: [{ key: this.#key, modRevision }],
-      success: [{ put: this.#key, value: encodeWriter(record) }],
+      compare: [compare, ...(also.compare ?? [])],
+      success: [put, ...(also.success ?? [])],
     });
     return succeeded;
+  }
+
+  /** What a transaction has to contain that replaces the record which was read with that revision. */
+  step(record: WriterRecord, modRevision: number): GenerationStep {
+    const key = this.#key;
+    return { compare: { key, modRevision }, put: { put: key, value: encodeWriter(record) } };
   }
 }

@@ -131,6 +131,7 @@ export class Writer {
   readonly #groups = new Map<number, WrittenGroup>();
   /** Changes that wait for room among the active objects. */
   readonly #held: Held[] = [];
+  readonly #awaiting: (() => void)[] = [];
   #makingRoom = false;
   #stopped = false;
   #closed = false;
@@ -309,7 +310,24 @@ export class Writer {
     }
   }
 
-  replied({ request, refusal, body }: Reply): void {
+  /** Resolves with the next answer, or when the writer is stopped. */
+  replies(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#awaiting.push(resolve);
+    });
+  }
+
+  #wake(): void {
+    for (const resolve of this.#awaiting.splice(0)) resolve();
+  }
+
+  replied(reply: Reply): void {
+    this.#replied(reply);
+    if (this.#awaiting.length > 0) this.#wake();
+  }
+
+  #replied({ request, refusal, body }: Reply): void {
     const retirement = this.#retirements.get(request);
     if (retirement) {
       this.#retirements.delete(request);
@@ -340,6 +358,7 @@ export class Writer {
     this.#flushes.clear();
     for (const { resolve } of operations) resolve(null);
     for (const { resolve } of flushes) resolve(false);
+    this.#wake();
   }
 
   /** Only what would make one more active object: a change of one that is active makes room in the end. */

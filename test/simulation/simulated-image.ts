@@ -1,5 +1,4 @@
-import type { Chain } from '../../lib/replication/object-io.js';
-import type { ImageOptions } from '../../lib/replication/replica-host.js';
+import { type Chain, type ImageOptions, OBJECT_BYTES } from '../../lib/replication/object-io.js';
 import { decodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../../lib/replication/writer-record.js';
 import { ImageModel } from './image-model.js';
 import type { World } from './world.js';
@@ -21,7 +20,12 @@ export class SimulatedImage {
     this.copies = world.placement.copiesOf(vdi);
     this.indexes = indexes;
     this.chain = { family: vdi, layers: [{ layer: 1, limit: 0 }] };
-    this.options = { vdi, copies: this.copies, chain: () => this.chain };
+    const time = { seconds: 0, nanoseconds: 0 };
+    this.options = {
+      ...{ vdi, copies: this.copies, chain: () => this.chain, generation: () => this.writer.generation },
+      ...{ refresh: () => Promise.resolve(), acquired: () => Promise.resolve(), reaches: () => null },
+      ...{ settled: () => Promise.resolve({}), attributes: () => ({ size: indexes * OBJECT_BYTES, mtime: time }) },
+    };
   }
 
   pgOf(index: number): number {
