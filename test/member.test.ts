@@ -177,6 +177,45 @@ test('a read that meets an active object while the holder is gone is refused as 
   }
 });
 
+test('a look at several groups is answered as a read of each of them would be', (t) => {
+  const script = new MemberScript(mapOf(3, [{}, { since: 2 }, { insync: [2, 3] }, { insync: [1, 2], acting: [] }]));
+  script.next({ pgs: [0, 1], since: 1 });
+  t.is(script.notes, 'refuse 1 map', 'the second has changed since');
+  const found = script.next({ pgs: [0, 1], since: 2 });
+  t.is(script.notes, `run ${found}`);
+  script.done(found, [7]);
+  t.is(script.notes, `answer ${found}`);
+  for (const pg of [2, 3]) {
+    const refused = script.next({ pgs: [0, pg], since: 2 });
+    t.is(script.notes, `refuse ${refused} map`, `disk 1 is no source of group ${pg}`);
+  }
+  script.next({ since: 4 });
+  t.is(script.notes, 'fetch map 4');
+});
+
+test('a look at several groups is refused as unequal for an active object of one of them', (t) => {
+  const script = new MemberScript(mapOf(1, [{}], { b: { up: false } }));
+  script.active.add(1);
+  const [clean, unequal] = [script.next({ pgs: [0, 2] }), script.next({ pgs: [0, 1] })];
+  t.is(script.notes, `run ${clean}, refuse ${unequal} unequal`);
+});
+
+test('a look with a lower generation is refused, with a higher one the writer is fetched', (t) => {
+  const script = new MemberScript(mapOf(1));
+  const lower = script.next({ generation: 4 });
+  t.is(script.notes, `refuse ${lower} generation`);
+  script.next({ generation: 6 });
+  t.is(script.notes, 'fetch writer');
+});
+
+test('whoever looks at a disk that fails meanwhile is told to look elsewhere', (t) => {
+  const script = new MemberScript(mapOf(1));
+  const [read, next] = [script.read(), script.next()];
+  t.is(script.notes, `run ${read}, run ${next}`);
+  script.member.diskFailed(1);
+  t.is(script.notes, `refuse ${read} changed, refuse ${next} changed`);
+});
+
 test('a read that runs when the holder goes is refused at its end, where its object is active', (t) => {
   const script = new MemberScript(mapOf(1));
   script.active.add(0);

@@ -1,13 +1,16 @@
 import { type ClusterMap, groupIn, isSource, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
 import type {
   ChangeRequest,
+  EndRequest,
   FenceRequest,
-  FlushRequest,
+  LookRequest,
   MemberRequest,
+  NextRequest,
   ReadRequest,
   RecoveryRequest,
   Refusal,
-  RetireRequest,
+  SeekRequest,
+  WriterRequest,
 } from './messages.js';
 import type { WriterRecord } from './writer-record.js';
 
@@ -26,7 +29,8 @@ export interface AdmissionPort {
   /** Reads `/writer/<vdi>` from the store. */
   fetchWriter(vdi: number): void;
   hasDisk(disk: number): boolean;
-  isActive(disk: number, family: number, index: number, layers: readonly { layer: number }[]): boolean;
+  /** Whether the disk has an active object that the request looks at. */
+  isActive(request: LookRequest): boolean;
   /** Whether the host may answer reads and writes now: see the rule of liveness. */
   mayAnswer(): boolean;
 }
@@ -59,7 +63,11 @@ export class Admission {
     switch (request.type) {
       case 'change':
       case 'read':
+      case 'seek':
         return this.#admitToGroup(asker, request);
+      case 'next':
+      case 'end':
+        return this.#admitToGroups(asker, request);
       case 'flush':
         if (request.since > this.map.epoch) return this.#needMap(request.since);
         if (this.#newestSince(request.copies, request.pgs) > request.since) return this.#refuseMap();
@@ -86,31 +94,44 @@ export class Admission {
     }
   }
 
-  #admitToGroup(asker: Asker, request: ChangeRequest | ReadRequest): 'go' | 'wait' | Refusal {
-    const { copies, pg, since, disk, vdi } = request;
+  #admitToGroup(asker: Asker, request: ChangeRequest | ReadRequest | SeekRequest): 'go' | 'wait' | Refusal {
+    const { copies, pg, since, disk } = request;
     // Every `since` is an epoch that was the newest once.
     if (since > this.map.epoch) return this.#needMap(since);
     const group = this.#group(copies, pg);
-    const isMember = request.type === 'read' ? isSource(group, disk) : group.acting.includes(disk);
+    const isMember = request.type === 'change' ? group.acting.includes(disk) : isSource(group, disk);
     if (group.since !== since || !isMember) return this.#refuseMap();
     // A disk that failed leaves the map; until then nobody goes on without it.
     if (!this.#port.mayAnswer() || !this.#serves(disk)) return 'wait';
+    return request.type === 'change' ? this.#admitWriter(asker, request) : this.#admitLook(asker, request);
+  }
+
+  /** As a look at each of the groups. */
+  #admitToGroups(asker: Asker, request: NextRequest | EndRequest): 'go' | 'wait' | Refusal {
+    const { copies, pgs, since, disk } = request;
+    if (since > this.map.epoch) return this.#needMap(since);
+    if (this.#newestSince(copies, pgs) > since) return this.#refuseMap();
+    if (!pgs.every((pg) => isSource(this.#group(copies, pg), disk))) return this.#refuseMap();
+    if (!this.#port.mayAnswer() || !this.#serves(disk)) return 'wait';
+    return this.#admitLook(asker, request);
+  }
+
+  #admitLook(asker: Asker, request: LookRequest): 'go' | 'wait' | Refusal {
     const verdict = this.#admitWriter(asker, request);
-    if (verdict !== 'go' || request.type !== 'read' || this.#isPresent(this.#writers.get(vdi)!)) return verdict;
-    const { family, layers } = request.chain;
-    return this.#port.isActive(disk, family, request.index, layers) ? { reason: 'unequal' } : 'go';
+    if (verdict !== 'go' || this.#isPresent(this.#writers.get(request.vdi)!)) return verdict;
+    return this.#port.isActive(request) ? { reason: 'unequal' } : 'go';
   }
 
   #admitWriter(asker: Asker, request: Exclude<MemberRequest, RecoveryRequest>): 'go' | 'wait' | Refusal {
     const { vdi, generation } = request;
     const known = this.#writers.get(vdi);
     // A reader's word of a newer one does not tell who holds it.
-    if (known === undefined || (generation > known.generation && request.type === 'read')) {
+    if (known === undefined || (generation > known.generation && isLook(request))) {
       this.#port.fetchWriter(vdi);
       return 'wait';
     }
     if (generation < known.generation) return { reason: 'generation', generation: known.generation };
-    if (generation > known.generation && request.type !== 'read') this.#noteHolder(asker, request);
+    if (generation > known.generation && !isLook(request)) this.#noteHolder(asker, request);
     return 'go';
   }
 
@@ -125,10 +146,7 @@ export class Admission {
   }
 
   /** Whoever writes or fences with a generation has stored that it holds it. */
-  #noteHolder(
-    { host }: Asker,
-    { vdi, generation, incarnation }: ChangeRequest | FlushRequest | RetireRequest | FenceRequest,
-  ): void {
+  #noteHolder({ host }: Asker, { vdi, generation, incarnation }: WriterRequest): void {
     this.#writers.set(vdi, { generation, holder: { host, incarnation }, clean: false });
   }
 
@@ -161,4 +179,9 @@ export class Admission {
     for (const pg of pgs) newest = Math.max(newest, this.#group(copies, pg).since);
     return newest;
   }
+}
+
+/** Whether a request changes nothing, and needs no role. */
+export function isLook(request: MemberRequest): request is LookRequest {
+  return request.type === 'read' || request.type === 'seek' || request.type === 'next' || request.type === 'end';
 }

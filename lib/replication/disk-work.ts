@@ -3,7 +3,7 @@ import type { Disk } from '../store/index.js';
 import type { Place } from '../store/object-create.js';
 import { cutObject, discardEntry, discardObject } from '../store/object-discard.js';
 import { type DescribedLayer, describeIndex, readBlocks } from '../store/object-pull.js';
-import { readObject } from '../store/object-read.js';
+import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-read.js';
 import { allocateObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
 import type { WriteOrder } from '../store/write-order.js';
@@ -12,6 +12,7 @@ import type {
   Change,
   ChangeRequest,
   DescribeRequest,
+  EndRequest,
   Equalizing,
   FenceAnswer,
   FenceRequest,
@@ -19,8 +20,10 @@ import type {
   ListAnswer,
   ListRequest,
   MemberRequest,
+  NextRequest,
   ReadRequest,
   RetireRequest,
+  SeekRequest,
 } from './messages.js';
 import type { ReplicaDisk } from './replica-disk.js';
 
@@ -41,6 +44,12 @@ export class DiskWork {
         return this.#change(request);
       case 'read':
         return this.#read(request);
+      case 'seek':
+        return { body: await this.#seek(request) };
+      case 'next':
+        return { body: await this.#next(request) };
+      case 'end':
+        return { body: await this.#end(request) };
       case 'flush':
         await this.#disk(request.disk).disk.flush(request.chain.family, request.chain.layers);
         return {};
@@ -113,6 +122,30 @@ export class DiskWork {
     const target = Buffer.allocUnsafe(length);
     await readObject(this.#disk(disk).disk, pg, chain.family, index, chain.layers, offset, target);
     return { body: target };
+  }
+
+  #seek({ disk, pg, chain, index, offset, data }: SeekRequest): Promise<number | null> {
+    return seekObject(this.#disk(disk).disk, { pg, family: chain.family, index }, chain.layers, offset, data);
+  }
+
+  #next({ disk: number, copies, pgs, chain, from, to, layers, count }: NextRequest): Promise<number[]> {
+    const { disk } = this.#disk(number);
+    const isAsked = this.#isIn(number, copies, chain.family, pgs);
+    return nextIndexes(disk, chain.family, new Set(layers), { from, to, count, isAsked });
+  }
+
+  #end({ disk: number, copies, pgs, chain, bound }: EndRequest): Promise<number> {
+    const { disk, layouts } = this.#disk(number);
+    const { groupOf } = layouts(copies);
+    const { family, layers } = chain;
+    const isAsked = this.#isIn(number, copies, family, pgs);
+    return layerEnd(disk, (index) => groupOf(family, index), family, layers[0]!.layer, { bound, isAsked });
+  }
+
+  #isIn(disk: number, copies: number, family: number, pgs: readonly number[]): (index: number) => boolean {
+    const { groupOf } = this.#disk(disk).layouts(copies);
+    const asked = new Set(pgs);
+    return (index) => asked.has(groupOf(family, index));
   }
 
   async #retire({ disk: number, copies, generation, objects }: RetireRequest): Promise<Outcome> {

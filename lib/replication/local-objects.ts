@@ -168,7 +168,7 @@ export class LocalObjects implements ObjectIO {
   end(chain: Chain, bound: number): Promise<number> {
     const pgOf = (index: number) => this.#options.groupOf(chain.family, index);
     return this.#stable(async (disks) => {
-      const ends = disks.map((disk) => layerEnd(disk, pgOf, chain.family, chain.layers[0]!.layer, bound));
+      const ends = disks.map((disk) => layerEnd(disk, pgOf, chain.family, chain.layers[0]!.layer, { bound }));
       return Math.max(0, ...(await Promise.all(ends)));
     });
   }

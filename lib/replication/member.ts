@@ -1,5 +1,5 @@
 import type { ClusterMap } from '../cluster/cluster-map.js';
-import { Admission, type AdmissionPort, type Asker, type KnownWriter } from './admission.js';
+import { Admission, type AdmissionPort, type Asker, isLook, type KnownWriter } from './admission.js';
 import type { ChangeRequest, MemberRequest, Refusal } from './messages.js';
 
 /** A request on its way through the member. */
@@ -170,9 +170,9 @@ export class Member {
     if (!this.#tickets.has(ticket)) return;
     ticket.running = false;
     this.#endLeftover(ticket);
-    // Whoever recovers from it finds another source.
+    // Whoever recovers from it, or only looks, finds another source.
     const isRecovery = ['list', 'describe', 'fetch'].includes(ticket.request.type);
-    if (isRecovery) this.#answer(ticket, { refusal: { reason: 'changed' } });
+    if (isRecovery || isLook(ticket.request)) this.#answer(ticket, { refusal: { reason: 'changed' } });
     else this.#forget(ticket);
     this.#ended();
   }

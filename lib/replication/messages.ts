@@ -80,9 +80,15 @@ export interface ReadRequest extends GroupRequest {
   readonly length: number;
 }
 
-/** Makes durable what the disk was sent of the image. */
-export interface FlushRequest extends Request, HolderRequest {
-  readonly type: 'flush';
+/** Asks where data, or a hole, is next in an object; see ObjectIO.seek. */
+export interface SeekRequest extends GroupRequest {
+  readonly type: 'seek';
+  readonly offset: number;
+  readonly data: boolean;
+}
+
+/** About what a disk has of an image in several groups. */
+interface GroupsRequest extends Request {
   readonly copies: number;
   /** The groups that it is for, and the highest `since` that one of them has. */
   readonly pgs: readonly number[];
@@ -90,6 +96,27 @@ export interface FlushRequest extends Request, HolderRequest {
   readonly vdi: number;
   readonly generation: number;
   readonly chain: Chain;
+}
+
+/** Makes durable what the disk was sent of the image. */
+export interface FlushRequest extends GroupsRequest, HolderRequest {
+  readonly type: 'flush';
+}
+
+/** Asks for the lowest indexes from `from` (inclusive) to `to` (exclusive) where one of these layers has an entry. */
+export interface NextRequest extends GroupsRequest {
+  readonly type: 'next';
+  readonly from: number;
+  readonly to: number;
+  readonly layers: readonly number[];
+  /** So many, at most. */
+  readonly count: number;
+}
+
+/** Asks for the highest byte that the chain's first layer holds, below `bound` bytes of the image. */
+export interface EndRequest extends GroupsRequest {
+  readonly type: 'end';
+  readonly bound: number;
 }
 
 /** Tells that no copy of these objects can differ from the others any more. */
@@ -169,7 +196,13 @@ export interface FetchRequest extends Request {
   readonly ranges: readonly { readonly offset: number; readonly length: number }[];
 }
 
-export type MemberRequest = ChangeRequest | ReadRequest | FlushRequest | RetireRequest | FenceRequest | RecoveryRequest;
+/** What changes nothing, and needs no writer role. */
+export type LookRequest = ReadRequest | SeekRequest | NextRequest | EndRequest;
+
+/** What the holder of the writer role, or who takes it, asks. */
+export type WriterRequest = ChangeRequest | FlushRequest | RetireRequest | FenceRequest;
+
+export type MemberRequest = WriterRequest | LookRequest | RecoveryRequest;
 
 /** What a member asks that makes itself equal to another. */
 export type RecoveryRequest = ListRequest | DescribeRequest | FetchRequest;
@@ -184,6 +217,14 @@ export interface ReleaseRequest {
   readonly incarnation: number;
 }
 
+/** Asks the holder of an image's writer role, under this generation, for what only the holder knows. */
+export interface AttributesRequest {
+  readonly type: 'attributes';
+  readonly request: number;
+  readonly vdi: number;
+  readonly generation: number;
+}
+
 /** Tells the conductor what it cannot see. Not answered: it is repeated until the map shows it. */
 export interface ReportMessage {
   readonly type: 'report';
@@ -191,7 +232,7 @@ export interface ReportMessage {
 }
 
 /** Everything that goes from host to host. */
-export type Message = MemberRequest | ReleaseRequest | ReportMessage | Reply;
+export type Message = MemberRequest | ReleaseRequest | AttributesRequest | ReportMessage | Reply;
 
 /** Why a member does not do what it was asked. */
 export type Refusal =

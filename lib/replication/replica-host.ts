@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, EMPTY_MAP, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
@@ -12,11 +11,11 @@ import { IndexLocks } from './index-locks.js';
 import { Inquiries } from './inquiries.js';
 import type { Links } from './links.js';
 import { Member, type Outcome, type Ticket } from './member.js';
-import type { Change, ChangeRequest, Message, ReadRequest, ReleaseRequest, Reply, ReportMessage } from './messages.js';
+import type { ChangeRequest, LookRequest, Message, ReleaseRequest, Reply, ReportMessage } from './messages.js';
 import type { ImageOptions } from './object-io.js';
 import { type Completed, Recovery } from './recovery.js';
 import type { ReplicaDisk } from './replica-disk.js';
-import { WriterRole } from './role.js';
+import { ReplicatedImage } from './replicated-image.js';
 import { decodeWriter, NO_WRITER, writerKey } from './writer-record.js';
 
 type ObjectMessage = Exclude<Message, ReportMessage>;
@@ -25,8 +24,6 @@ type ObjectMessage = Exclude<Message, ReportMessage>;
 const OWN_SESSION = 0;
 /** Before a read that nobody answered is tried by the next map, or the store is asked again. */
 const RETRY_MS = 200;
-/** Images whose generation is remembered for reads. */
-const GENERATIONS_MAX = 4096;
 
 export interface ReplicaHostOptions {
   host: string;
@@ -60,10 +57,8 @@ export class ReplicaHost {
   readonly #inquiries: Inquiries;
   readonly #member: Member;
   readonly #work: DiskWork;
-  readonly #roles = new Map<number, WriterRole>();
+  readonly #images = new Map<number, ReplicatedImage>();
   readonly #fetchingWriters = new Set<number>();
-  /** Of images that are read here, as the store had them; a member that knows a later one refuses. */
-  readonly #generations = new LRUCache<number, number>({ max: GENERATIONS_MAX });
   #wake: (() => void)[] = [];
   /** The incarnation with which the map had this host up last. */
   #upWith = 0;
@@ -86,7 +81,7 @@ export class ReplicaHost {
       isToDo: ({ disk, copies, pg, chain, index }) =>
         this.#disks.get(disk)!.recovery.isToDo({ copies, pg }, chain.family, index),
       hasDisk: (disk) => this.#disks.get(disk)?.disk.failed === null,
-      isActive: (disk, family, index, layers) => this.#isActive(disk, family, index, layers),
+      isActive: (request) => this.#isActive(request),
       mayAnswer: () => options.mayAnswer(),
     });
   }
@@ -123,7 +118,7 @@ export class ReplicaHost {
 
   /** Stores on this host's disks what has to be stored before it acts by the map. */
   async prepare(map: ClusterMap, before: ClusterMap): Promise<void> {
-    await Promise.all([...this.#roles.values()].map((role) => role.prepare(map)));
+    await Promise.all([...this.#images.values()].map(({ role }) => role.prepare(map)));
     await this.#member.hold(map);
     this.#preparing = map;
     await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
@@ -169,19 +164,18 @@ export class ReplicaHost {
     }
     for (const { recovery } of this.#disks.values()) recovery.mapAdopted(map);
     this.#member.mapAdopted(map);
-    for (const role of this.#roles.values()) role.mapAdopted(map);
+    for (const { role } of this.#images.values()) role.mapAdopted(map);
     this.#wakeAll();
   }
 
   /** This host is up with a new incarnation: what it knew of writers, and held of roles, is void. */
   incarnationChanged(): void {
     this.#forgetWriters();
-    for (const role of this.#roles.values()) role.lose();
+    for (const { role } of this.#images.values()) role.lose();
   }
 
   #forgetWriters(): void {
     this.#forgotten++;
-    this.#generations.clear();
     this.#member.forgetWriters();
   }
 
@@ -194,127 +188,52 @@ export class ReplicaHost {
   linkOpened(host: string, session: number): void {
     this.#member.sessionOpened(host, session);
     this.#inquiries.linkOpened(host);
-    for (const role of this.#roles.values()) role.linkOpened(host);
+    for (const { role } of this.#images.values()) role.linkOpened(host);
   }
 
   received(host: string, session: number, message: ObjectMessage): void {
     switch (message.type) {
       case 'reply':
-        if (!this.#inquiries.replied(message)) for (const role of this.#roles.values()) role.replied(message);
+        if (!this.#inquiries.replied(message)) for (const { role } of this.#images.values()) role.replied(message);
         break;
       case 'release':
         void this.#release({ host, session }, message);
         break;
+      case 'attributes': {
+        const attributes = this.#images.get(message.vdi)?.attributes(message.generation) ?? null;
+        this.#answer({ host, session }, message.request, { body: attributes });
+        break;
+      }
       default:
         this.#member.received({ host, session }, message);
     }
   }
 
-  /** The writer role of an image on this host. */
-  role(image: ImageOptions): WriterRole {
-    let role = this.#roles.get(image.vdi);
-    if (!role) {
-      const { host, clock, coordination, incarnation, map, refreshMap, fetchMap, pgOf } = this.#options;
-      role = new WriterRole(
+  /** The objects of an image for this host's guests; of each image what was asked for first. */
+  image(options: ImageOptions): ReplicatedImage {
+    let image = this.#images.get(options.vdi);
+    if (!image) {
+      const { host, clock, coordination, incarnation, map, refreshMap, fetchMap, pgOf, groupCount } = this.#options;
+      const { adoptedAtStart, mayAnswer } = this.#options;
+      image = new ReplicatedImage(
         {
-          ...{ host, clock, coordination, inquiries: this.#inquiries, incarnation, map, refreshMap, fetchMap, pgOf },
+          ...{ host, clock, coordination, inquiries: this.#inquiries, incarnation, map, refreshMap, fetchMap },
+          ...{ pgOf, groupCount, adoptedAtStart, mayAnswer },
           send: (disk, message) => this.#sendToDisk(disk, message),
-          adoptedAtStart: this.#options.adoptedAtStart,
+          answering: () => this.#answering(),
+          pause: () => this.#pause(),
+          closed: () => this.#images.delete(options.vdi),
         },
-        { ...image, acquired: () => Promise.resolve() },
+        options,
       );
-      this.#roles.set(image.vdi, role);
+      this.#images.set(options.vdi, image);
     }
-    return role;
-  }
-
-  async change(image: ImageOptions, index: number, change: Change, opened: number): Promise<void> {
-    await this.role(image).change(image.chain, index, change, opened);
-    await this.#mayAnswer();
-  }
-
-  async flush(image: ImageOptions, opened: number): Promise<void> {
-    await this.role(image).flush(opened);
-    await this.#mayAnswer();
-  }
-
-  /** Throws FencedError where the handle is dead: `opened` is the generation that the image had when it was opened. */
-  async read(
-    image: ImageOptions,
-    index: number,
-    offset: number,
-    length: number,
-    opened = Number.POSITIVE_INFINITY,
-  ): Promise<Buffer> {
-    let wasUnequal = false;
-    for (let attempt = 0; ; attempt++) {
-      await this.#roles.get(image.vdi)?.before(index);
-      const generation = await this.#generation(image.vdi);
-      const range = { index, offset, length };
-      const reply = generation === null ? null : await this.#ask(image, range, generation, attempt);
-      this.#roles.get(image.vdi)?.checkHandle(opened);
-      if (reply && !reply.refusal && this.#options.mayAnswer()) return reply.body as Buffer;
-      const refusal = reply?.refusal;
-      if (refusal?.reason === 'unequal') {
-        await this.role(image).equalize();
-        if (wasUnequal) await this.#pause();
-        wasUnequal = true;
-      } else if (refusal?.reason === 'generation') {
-        this.role(image).outdated(refusal.generation);
-        this.#generations.delete(image.vdi);
-      } else {
-        if (refusal?.reason === 'map') this.#options.fetchMap(refusal.epoch);
-        await this.#pause();
-      }
-    }
+    return image;
   }
 
   close(): void {
-    for (const role of this.#roles.values()) role.close();
+    for (const { role } of this.#images.values()) role.close();
     for (const { recovery } of this.#disks.values()) recovery.close();
-  }
-
-  async #ask(
-    { vdi, copies, chain: chainOf }: ImageOptions,
-    { index, offset, length }: { index: number; offset: number; length: number },
-    generation: number,
-    attempt: number,
-  ): Promise<Reply | null> {
-    const map = this.#options.map();
-    const chain = chainOf();
-    const pg = this.#options.pgOf(chain.family, index);
-    const group = map.tables[copies]?.[pg];
-    if (!group) return null;
-    const hosts = group.insync.map((disk) => ({ disk, host: map.disks[disk]?.host ?? '' }));
-    const up = hosts.filter(({ host }) => map.hosts[host]?.up);
-    // The own copy first; then another one with each attempt that nobody has answered.
-    const own = attempt === 0 ? up.find(({ host }) => host === this.#options.host) : undefined;
-    const source = own ?? up[(index + attempt) % Math.max(1, up.length)];
-    if (!source) return null;
-    const { disk, host } = source;
-    const request = { type: 'read', disk, copies, pg, since: group.since, vdi, generation, chain, index } as const;
-    const range = { offset, length };
-    const { answer, cancel } = this.#inquiries.ask(
-      host,
-      (number): ReadRequest => ({ ...request, ...range, request: number }),
-    );
-    // A member that does not answer may be cut off: the next map tells, and another one may be asked.
-    const stop = this.#options.clock.after(RETRY_MS * 5, cancel);
-    const reply = await answer;
-    stop();
-    return reply;
-  }
-
-  /** The generation of an image as the store has it; null while the store does not answer. */
-  async #generation(vdi: number): Promise<number | null> {
-    const own = this.#roles.get(vdi)?.writer;
-    const known = own?.generation ?? this.#generations.get(vdi);
-    if (known !== undefined) return known;
-    const found = await this.#options.coordination.get(writerKey(vdi)).catch(() => undefined);
-    if (found === undefined) return null;
-    const generation = found === null ? 0 : decodeWriter(found.value).generation;
-    this.#generations.set(vdi, generation);
-    return generation;
   }
 
   async #execute(ticket: Ticket): Promise<void> {
@@ -381,13 +300,22 @@ export class ReplicaHost {
   }
 
   async #release(asker: Asker, request: ReleaseRequest): Promise<void> {
-    const released = (await this.#roles.get(request.vdi)?.release(asker.host, request)) ?? false;
+    const role = this.#images.get(request.vdi)?.role;
+    // Of an image that is gone nobody needs to be told.
+    const released = (await role?.release(asker.host, request).catch(() => false)) ?? false;
     this.#answer(asker, request.request, { body: { released } });
   }
 
-  #isActive(number: number, family: number, index: number, layers: readonly { layer: number }[]): boolean {
-    const disk = this.#disks.get(number)?.disk;
-    return layers.some(({ layer }) => disk?.layers.get(family, layer)?.active.has(index));
+  #isActive(request: LookRequest): boolean {
+    const disk = this.#disks.get(request.disk)?.disk;
+    const { family, layers } = request.chain;
+    return layers.some(({ layer }) => {
+      const active = disk?.layers.get(family, layer)?.active;
+      if (!active) return false;
+      if ('index' in request) return active.has(request.index);
+      for (const index of active.keys()) if (request.pgs.includes(this.#options.pgOf(family, index))) return true;
+      return false;
+    });
   }
 
   #layout(copies: number): GroupLayout {
@@ -396,7 +324,7 @@ export class ReplicaHost {
   }
 
   /** Resolves when this host may answer its guests. */
-  async #mayAnswer(): Promise<void> {
+  async #answering(): Promise<void> {
     while (!this.#options.mayAnswer()) {
       await new Promise<void>((resolve) => {
         this.#wake.push(resolve);

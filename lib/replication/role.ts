@@ -3,6 +3,7 @@ import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { Equalizer, type UnequalObject } from './equalizer.js';
 import { Fence, type Purpose, recordAfterFence } from './fence.js';
+import { isGone } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
@@ -100,6 +101,11 @@ export class WriterRole {
     return this.#writer;
   }
 
+  /** The generation under which this host may use the role; null: it does not hold it, or not yet. */
+  get held(): number | null {
+    return this.#taking ? null : (this.#writer?.generation ?? null);
+  }
+
   /**
    * Changes an index, under whatever generation it takes. `opened` is the generation that the image had when the handle
    * was opened. Throws FencedError.
@@ -139,6 +145,11 @@ export class WriterRole {
   /** Resolves when nothing keeps the index from being read here that an earlier holder has left different. */
   async before(index: number): Promise<void> {
     if (this.#writer && !this.#equalizer?.isDone) await this.#equalizer?.before(index);
+  }
+
+  /** As `before`, of every index. */
+  async beforeAll(): Promise<void> {
+    if (this.#writer && !this.#equalizer?.isDone) await this.#equalizer?.all();
   }
 
   /**
@@ -466,7 +477,7 @@ export class WriterRole {
       await this.#options.refresh();
       return true;
     } catch (error) {
-      if ((error as { code?: unknown }).code === 'ESTALE') throw error;
+      if (isGone(error)) throw error;
       return false;
     }
   }

@@ -112,13 +112,13 @@ export async function layerEnd(
   pgOf: (index: number) => number,
   family: number,
   layer: number,
-  bound: number,
+  { bound, isAsked = () => true }: { bound: number; isAsked?: (index: number) => boolean },
 ): Promise<number> {
   if (disk.io.failure) throw disk.io.failure;
   if (disk.index.count(family, layer) === 0) return 0;
   for await (const batch of walkReverse(disk, family, Math.ceil(bound / OBJECT_BYTES))) {
     for (const object of batch) {
-      if (object.layer !== layer || object.kind !== OBJECT) continue;
+      if (object.layer !== layer || object.kind !== OBJECT || !isAsked(object.index)) continue;
       const { index, serial } = object;
       if (object.end !== NO_END) {
         if (object.end === 0) continue;
@@ -146,10 +146,35 @@ export async function nextIndex(
   from: number,
   to: number,
 ): Promise<number | null> {
+  const [found] = await nextIndexes(disk, family, layers, { from, to, count: 1 });
+  return found ?? null;
+}
+
+export interface IndexRange {
+  /** Inclusive. */
+  readonly from: number;
+  /** Exclusive. */
+  readonly to: number;
+  /** So many, at most. */
+  readonly count: number;
+  /** Others are left out. */
+  readonly isAsked?: (index: number) => boolean;
+}
+
+/** The lowest indexes of a range where one of the layers has an entry, in order. */
+export async function nextIndexes(
+  disk: Disk,
+  family: number,
+  layers: ReadonlySet<number>,
+  { from, to, count, isAsked = () => true }: IndexRange,
+): Promise<number[]> {
   if (disk.io.failure) throw disk.io.failure;
+  const found: number[] = [];
   for await (const batch of walk(disk, family, from, to)) {
-    const found = batch.find((object) => layers.has(object.layer));
-    if (found) return found.index;
+    for (const { index, layer } of batch) {
+      if (!layers.has(layer) || index === found[found.length - 1] || !isAsked(index)) continue;
+      if (found.push(index) === count) return found;
+    }
   }
-  return null;
+  return found;
 }

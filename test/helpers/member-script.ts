@@ -7,7 +7,9 @@ import type {
   ChangeRequest,
   FenceRequest,
   FlushRequest,
+  LookRequest,
   MemberRequest,
+  NextRequest,
   ReadRequest,
   RetireRequest,
 } from '../../lib/replication/messages.js';
@@ -83,6 +85,12 @@ export class MemberScript implements MemberPort {
   flush(fields: Partial<FlushRequest> = {}, asker: Partial<Asker> = {}): number {
     const { pg, index, ...common } = this.#ofGroup();
     return this.#receive(asker, { ...common, type: 'flush', pgs: [pg], ...fields });
+  }
+
+  next(fields: Partial<NextRequest> = {}, asker: Partial<Asker> = {}): number {
+    const { pg, index, incarnation: _, ...common } = this.#ofGroup();
+    const look = { type: 'next', from: 0, to: 4, layers: [1], count: 1 } as const;
+    return this.#receive(asker, { ...common, ...look, pgs: [pg], ...fields });
   }
 
   retire(fields: Partial<RetireRequest> = {}): number {
@@ -192,8 +200,9 @@ export class MemberScript implements MemberPort {
     return this.disks.has(disk);
   }
 
-  isActive(_disk: number, _family: number, index: number): boolean {
-    return this.active.has(index);
+  isActive(request: LookRequest): boolean {
+    if ('index' in request) return this.active.has(request.index);
+    return [...this.active].some((index) => request.pgs.includes(index));
   }
 
   mayAnswer(): boolean {

@@ -13,6 +13,7 @@ import type { World } from './world.js';
 const READ_BYTES = 256 * 1024;
 /** What the holder of a role retires is not answered: it has arrived after so long, in milliseconds. */
 const RETIRED_AFTER_MS = 2000;
+const NO_HANDLE = Number.POSITIVE_INFINITY;
 
 interface Group {
   readonly copies: number;
@@ -36,6 +37,7 @@ export class Checkers {
   /** Rejects with what is not as it should be. */
   async check(): Promise<void> {
     await this.#readBack();
+    await this.#surveyAll();
     await this.#handOver();
     await new Promise<void>((resolve) => this.#world.scheduler.after(RETIRED_AFTER_MS, resolve));
     this.#checkToDo();
@@ -51,13 +53,14 @@ export class Checkers {
   }
 
   async #readImage(image: SimulatedImage, run: Run, host: string): Promise<void> {
-    const { model, options, vdi } = image;
+    const { model, vdi } = image;
     for (const { start, end } of model.writtenRanges()) {
       for (let at = start; at < end; ) {
         const index = Math.floor(at / OBJECT_BYTES);
         const length = Math.min(READ_BYTES, end - at, (index + 1) * OBJECT_BYTES - at);
         const check = model.beginRead(null, at, length);
-        const data = await run.cluster.replica.read(options, index, at - index * OBJECT_BYTES, length);
+        const data = Buffer.allocUnsafe(length);
+        await image.on(run).read(index, at - index * OBJECT_BYTES, data, NO_HANDLE);
         try {
           check(data);
         } catch (error) {
@@ -68,6 +71,14 @@ export class Checkers {
     }
   }
 
+  /** Every host finds of every image the same objects, and the same end. */
+  async #surveyAll(): Promise<void> {
+    for (const image of this.#workload.images) {
+      const found = await Promise.all(this.#world.hosts.map(({ run }) => survey(image, run!)));
+      if (new Set(found).size > 1) throw new Error(`in the end, vdi ${image.vdi} has on its hosts ${found.join('; ')}`);
+    }
+  }
+
   /** The role of every image goes from host to host, so that whoever holds it makes all equal, flushes and retires. */
   async #handOver(): Promise<void> {
     for (const image of this.#workload.images) {
@@ -75,7 +86,7 @@ export class Checkers {
       if (!holder) continue;
       const others = this.#world.hosts.filter(({ id }) => id !== holder.host).slice(0, 2);
       for (const { run } of others) {
-        await run!.cluster.replica.role(image.options).take('write', Number.POSITIVE_INFINITY);
+        await image.on(run!).role.take('write', NO_HANDLE);
       }
     }
   }
@@ -138,6 +149,19 @@ export class Checkers {
       table.map((members, pg) => ({ copies: Number(copies), pg, members })),
     );
   }
+}
+
+/** What an image has, as a host finds it, in words. */
+async function survey(image: SimulatedImage, run: Run): Promise<string> {
+  const opened = image.on(run);
+  const parts: string[] = [];
+  for (let from = 0; ; ) {
+    const index = await opened.next(from, image.indexes);
+    if (index === null) break;
+    parts.push(`${index}`);
+    from = index + 1;
+  }
+  return `${parts.join(', ')} to ${await opened.end(image.indexes * OBJECT_BYTES)}`;
 }
 
 /** Characters of a block's hash that are shown. */

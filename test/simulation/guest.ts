@@ -105,7 +105,7 @@ export class Guest {
     const flushed = image.model.beginFlush(({ owner, losable }) => {
       return owner === this || (!losable && owner instanceof Guest && owner.host === host && !owner.#isGone);
     });
-    await this.#request((run) => run.cluster.replica.flush(image.options, this.#opened));
+    await this.#request((run) => image.on(run).flush(this.#opened));
     if (this.#isGone) return;
     flushed();
     this.#note('flushed');
@@ -138,15 +138,16 @@ export class Guest {
 
   async #read(): Promise<void> {
     const { index, offset, length } = this.#range();
-    const { model, options } = this.image;
-    const check = model.beginRead(this, index * OBJECT_BYTES + offset, length);
-    const data = await this.#request((run) => run.cluster.replica.read(options, index, offset, length, this.#opened));
+    const { image } = this;
+    const check = image.model.beginRead(this, index * OBJECT_BYTES + offset, length);
+    const data = Buffer.allocUnsafe(length);
+    await this.#request((run) => image.on(run).read(index, offset, data, this.#opened));
     if (!this.#isGone) check(data);
   }
 
   async #write(kind: 'write' | 'discard' | 'allocate'): Promise<void> {
     const { image } = this;
-    const { model, vdi, options } = image;
+    const { model, vdi } = image;
     const isWhole = kind === 'allocate' || (kind === 'discard' && this.#random.chance(0.3));
     const range = this.#range();
     const { index, offset, length } = isWhole ? { ...range, offset: 0, length: OBJECT_BYTES } : range;
@@ -155,18 +156,18 @@ export class Guest {
       if (other.offset < start + length && start < other.offset + other.length) return;
     }
     if (kind === 'allocate') {
-      const change = { kind, end: OBJECT_BYTES } as const;
-      return this.#request((run) => run.cluster.replica.change(options, index, change, this.#opened));
+      return this.#request((run) => image.on(run).allocate(index, OBJECT_BYTES, this.#opened));
     }
     const write = model.begin(this, start, length, kind === 'discard');
     this.#writing.add(write);
     this.#note(`${kind} ${write.number} of ${index}+${offset} ${length}, vdi ${vdi}`);
-    const change =
-      kind === 'discard'
-        ? ({ kind, offset, length } as const)
-        : ({ kind, offset, data: stampedData(write.number, start, length) } as const);
+    const data = stampedData(write.number, start, length);
     try {
-      await this.#request((run) => run.cluster.replica.change(options, index, change, this.#opened));
+      await this.#request((run) =>
+        kind === 'discard'
+          ? image.on(run).discard(index, offset, length, this.#opened)
+          : image.on(run).write(index, offset, data, this.#opened),
+      );
       if (this.#isGone) return;
       const adopted = this.host.run?.cluster.follower.map.epoch ?? 0;
       model.acknowledge(write, this.#world.lossyOf(image.copies, image.pgOf(index)) > adopted);

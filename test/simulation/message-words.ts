@@ -12,6 +12,16 @@ export function describeMessage(message: Message): string {
       const { request, disk, since, vdi, generation, index, offset, length } = message;
       return `${request}: read vdi ${vdi} ${index}+${offset} ${length}, generation ${generation}, disk ${disk} since ${since}`;
     }
+    case 'seek': {
+      const { request, disk, since, vdi, generation, index, offset, data } = message;
+      const what = data ? 'data' : 'a hole';
+      return `${request}: seek ${what} vdi ${vdi} ${index}+${offset}, generation ${generation}, disk ${disk} since ${since}`;
+    }
+    case 'next':
+    case 'end': {
+      const { request, type, disk, vdi, generation, pgs, since } = message;
+      return `${request}: ${type} vdi ${vdi}, generation ${generation}, disk ${disk} groups ${pgs.join()} since ${since}`;
+    }
     case 'flush': {
       const { request, disk, vdi, generation, pgs, since } = message;
       return `${request}: flush vdi ${vdi}, generation ${generation}, disk ${disk} groups ${pgs.join()} since ${since}`;
@@ -25,6 +35,8 @@ export function describeMessage(message: Message): string {
       return `${message.request}: fence vdi ${message.vdi}, generation ${message.generation}, epoch ${message.epoch}`;
     case 'release':
       return `${message.request}: release vdi ${message.vdi}, generation ${message.generation}`;
+    case 'attributes':
+      return `${message.request}: attributes of vdi ${message.vdi}, generation ${message.generation}`;
     case 'reply': {
       const { request, refusal, body } = message;
       return `${request} ${refusal ? `refused: ${JSON.stringify(refusal)}` : `answered ${summary(body)}`}`;

@@ -27,6 +27,7 @@ export interface Run {
   readonly scope: ProcessScope;
   readonly cluster: ClusterHost;
   readonly clock: Clock;
+  readonly coordination: Coordination;
   readonly disks: readonly Disk[];
   /** Resolves to null when the worker has ended. */
   readonly ended: Promise<null>;
@@ -129,7 +130,7 @@ export class SimulatedHost {
 
     const cluster = this.#cluster(scope, clock, coordination, disks);
     const ended = new Promise<null>((resolve) => scope.onKill(() => resolve(null)));
-    this.run = { scope, cluster, clock, disks, ended };
+    this.run = { scope, cluster, clock, coordination, disks, ended };
     for (const resolve of this.#starting.splice(0)) resolve(this.run);
     cluster.start();
   }

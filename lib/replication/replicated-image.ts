@@ -1,0 +1,169 @@
+import { ImageReader } from './image-reader.js';
+import { ImageRefresh } from './image-refresh.js';
+import { ImageSurvey, type SurveyContext } from './image-survey.js';
+import type { AttributesRequest, Change } from './messages.js';
+import type { Chain, ImageAttributes, ImageObjects, ImageOptions, NewRole } from './object-io.js';
+import { type RoleContext, WriterRole } from './role.js';
+import { truncateLayers } from './truncation.js';
+import type { Writer } from './writer.js';
+
+export interface ImageContext extends RoleContext, SurveyContext {
+  /** The image is not used on this host any more. */
+  closed(): void;
+}
+
+/** No handle: nothing that happened to the image ends it. */
+const NO_HANDLE = Number.POSITIVE_INFINITY;
+/** A holder that has not answered a question about the image for so long may be cut off. */
+const ANSWER_MS = 1000;
+
+/**
+ * The objects of one image as this host's guests use them, over all hosts that have copies. Every method may reject with
+ * what `ImageOptions.refresh` says of an image that is gone.
+ *
+ * The caller has no two changes in flight that overlap.
+ */
+export class ReplicatedImage implements ImageObjects {
+  readonly vdi: number;
+  readonly role: WriterRole;
+  readonly #context: ImageContext;
+  readonly #image: ImageOptions;
+  readonly #reader: ImageReader;
+  readonly #survey: ImageSurvey;
+
+  constructor(context: ImageContext, image: ImageOptions) {
+    this.vdi = image.vdi;
+    this.#context = context;
+    this.#image = image;
+    const refresh = new ImageRefresh(() => image.refresh());
+    const view = {
+      ...{ vdi: image.vdi, copies: image.copies },
+      chain: () => image.chain(),
+      generation: () => image.generation(),
+      refresh: () => refresh.run(),
+    };
+    this.role = new WriterRole(context, {
+      ...view,
+      reaches: (end) => image.reaches(end),
+      settled: () => image.settled(),
+      acquired: (writer, equalized) => image.acquired(this.#newRole(writer, equalized)),
+    });
+    this.#reader = new ImageReader(context, view, this.role);
+    this.#survey = new ImageSurvey(context, view, this.role, this.#reader);
+  }
+
+  get held(): number | null {
+    return this.role.held;
+  }
+
+  async hold(opened: number): Promise<void> {
+    await this.role.take('write', opened);
+  }
+
+  settle(): Promise<void> {
+    return this.role.equalize();
+  }
+
+  async ask(holder: string, generation: number): Promise<ImageAttributes | null> {
+    const { inquiries, clock } = this.#context;
+    const { vdi } = this;
+    const { answer, cancel } = inquiries.ask(
+      holder,
+      (request): AttributesRequest => ({ type: 'attributes', vdi, generation, request }),
+    );
+    const stop = clock.after(ANSWER_MS, cancel);
+    const reply = await answer;
+    stop();
+    return (reply?.body as ImageAttributes | null | undefined) ?? null;
+  }
+
+  /** What this host knows of the image as the holder of its role under that generation; null: it is not. */
+  attributes(generation: number): ImageAttributes | null {
+    return this.role.held === generation && this.#context.mayAnswer() ? this.#image.attributes() : null;
+  }
+
+  async read(index: number, offset: number, target: Buffer, opened: number): Promise<void> {
+    const look = { type: 'read', offset, length: target.length } as const;
+    const found = (await this.#reader.look(index, look, opened)) as Buffer;
+    found.copy(target);
+  }
+
+  async write(index: number, offset: number, source: Buffer, opened: number): Promise<void> {
+    if (source.length > 0) await this.#change(index, { kind: 'write', offset, data: source }, opened);
+  }
+
+  async discard(index: number, offset: number, length: number, opened: number): Promise<void> {
+    await this.#change(index, { kind: 'discard', offset, length }, opened);
+  }
+
+  async allocate(index: number, end: number, opened: number): Promise<void> {
+    await this.#change(index, { kind: 'allocate', end }, opened);
+  }
+
+  async flush(opened: number): Promise<void> {
+    await this.role.flush(opened);
+    await this.#context.answering();
+  }
+
+  async seek(index: number, offset: number, data: boolean, opened: number): Promise<number | null> {
+    return (await this.#reader.look(index, { type: 'seek', offset, data }, opened)) as number | null;
+  }
+
+  async next(from: number, to: number, layers: readonly number[] | null = null): Promise<number | null> {
+    const [found] = await this.#survey.next({ from, to, count: 1 }, layers);
+    return found ?? null;
+  }
+
+  end(bound: number): Promise<number> {
+    return this.#survey.end(bound);
+  }
+
+  async truncate(size: number, layers: readonly number[] = this.#top()): Promise<void> {
+    // What other hosts may have left on some copies only is found then.
+    await this.role.take('write', NO_HANDLE);
+    await truncateLayers(layers, size, {
+      next: (range, layer) => this.#survey.next(range, [layer]),
+      cut: async (layer, index, length) => {
+        await this.#change(index, { kind: 'cut', length }, NO_HANDLE, layer);
+        return true;
+      },
+    });
+  }
+
+  close(): void {
+    this.role.close();
+    this.#context.closed();
+  }
+
+  /** What its owner may do with the role before anybody else. */
+  #newRole(writer: Writer, equalized: () => Promise<boolean>): NewRole {
+    return {
+      generation: writer.generation,
+      equalized,
+      truncate: async (size, layers = this.#top()) => {
+        if (!(await equalized())) return false;
+        return truncateLayers(layers, size, {
+          next: (range, layer) => this.#survey.nextFor(writer, range, [layer]),
+          cut: async (layer, index, length) =>
+            (await writer.change(chainFrom(this.#image.chain(), layer), index, { kind: 'cut', length })) !== null,
+        });
+      },
+    };
+  }
+
+  #top(): number[] {
+    return [this.#image.chain().layers[0]!.layer];
+  }
+
+  async #change(index: number, change: Change, opened: number, layer: number | null = null): Promise<void> {
+    const chain = () => (layer === null ? this.#image.chain() : chainFrom(this.#image.chain(), layer));
+    await this.role.change(chain, index, change, opened);
+    await this.#context.answering();
+  }
+}
+
+/** What shows from a layer down. */
+function chainFrom({ family, layers }: Chain, layer: number): Chain {
+  const at = layers.findIndex((each) => each.layer === layer);
+  return { family, layers: at < 0 ? [{ layer, limit: 0 }] : layers.slice(at) };
+}
