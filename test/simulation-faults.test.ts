@@ -16,6 +16,7 @@ import { carryOutInWorld } from './simulation/world-faults.js';
 const SEED = Number(process.env.SEED ?? Date.now()) >>> 0;
 const HOSTS = ['a', 'b', 'c', 'd'];
 const SPARES = ['e', 'f', 'g'];
+const OUTSIDE = ['network-rough', 'store-outage', 'store-slow', 'store-rough'];
 
 interface Planned {
   atMs: number;
@@ -104,9 +105,11 @@ test('whatever begins ends with the calm', async (t) => {
       if (fault.kind === 'disk-mend') troubles.delete(fault.number);
       if (fault.kind === 'drain') draining.add(fault.host);
       if (['undrain', 'remove', 'force-remove'].includes(fault.kind)) draining.delete((fault as { host: string }).host);
-      if (fault.kind === 'store-outage' || fault.kind === 'store-slow') store.add(fault.kind);
+      if (OUTSIDE.includes(fault.kind)) store.add(fault.kind);
       if (fault.kind === 'store-back') store.delete('store-outage');
       if (fault.kind === 'store-fast') store.delete('store-slow');
+      if (fault.kind === 'store-smooth') store.delete('store-rough');
+      if (fault.kind === 'network-smooth') store.delete('network-rough');
     }
     t.alike([cut.size, troubles.size, draining.size, store.size], [0, 0, 0, 0], `seed ${seed}`);
   }
@@ -156,9 +159,9 @@ test('the same seed plans the same, another one something else', async (t) => {
 test('faults of the network and the store are carried out there', async (t) => {
   const scheduler = new Scheduler();
   const random = new Random(1);
-  const network = new Network<string>(scheduler, random, { conditions: ROUGH_NETWORK });
-  const store = new SimulatedStore(scheduler, random, { conditions: ROUGH_STORE });
-  const world = { network, store, storeConditions: ROUGH_STORE };
+  const network = new Network<string>(scheduler, random);
+  const store = new SimulatedStore(scheduler, random);
+  const world = { network, store };
   const carry = (fault: Fault) => carryOutInWorld(world, fault);
   const directions = [
     ['a', 'b'],
@@ -177,7 +180,12 @@ test('faults of the network and the store are carried out there', async (t) => {
   carry({ kind: 'store-fast' });
   carry({ kind: 'store-heal', host: 'a' });
   t.alike([store.available, store.isReachable('a')], [true, true]);
-  t.is(store.conditions, ROUGH_STORE);
+  t.is(store.conditions, CALM_STORE);
+  carry({ kind: 'network-rough' });
+  carry({ kind: 'store-rough' });
+  t.alike([network.conditions, store.conditions], [ROUGH_NETWORK, ROUGH_STORE]);
+  carry({ kind: 'network-smooth' });
+  t.is(network.conditions, CALM_NETWORK);
   const lost: string[] = [];
   for (const host of ['a', 'b']) {
     const events = { opened: () => {}, lost: (other: string) => void lost.push(other), received: () => {} };

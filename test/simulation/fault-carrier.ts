@@ -3,7 +3,6 @@ import type { BegunKind, FaultRates } from './fault-rates.js';
 import { NO_FAULTS } from './fault-rates.js';
 import type { Fault } from './faults.js';
 import type { SimulatedHost } from './simulated-host.js';
-import { CALM_STORE } from './store-conditions.js';
 import type { World } from './world.js';
 import { carryOutInWorld } from './world-faults.js';
 
@@ -19,8 +18,7 @@ export function only(rates: FaultRates, kinds: readonly BegunKind[]): FaultRates
 
 /** Carries out in a world what the planner of faults decides. Answers false for what it refuses. */
 export function carryOut(world: World, fault: Fault): boolean {
-  const outside = { network: world.network, store: world.store, storeConditions: CALM_STORE };
-  if (carryOutInWorld(outside, fault)) return true;
+  if (carryOutInWorld(world, fault)) return true;
   const host = 'host' in fault ? world.hosts.find(({ id }) => id === fault.host) : undefined;
   switch (fault.kind) {
     case 'kill':

@@ -1,6 +1,6 @@
 import type { Random } from '../helpers/random.js';
 import type { BegunKind } from './fault-rates.js';
-import type { Direction, DiskTrouble, Fault, Unsynced } from './faults.js';
+import type { Direction, DiskTrouble, Fault, FaultKind, Unsynced } from './faults.js';
 import { type Range, within } from './network-conditions.js';
 
 /** Clocks are put forward by at most so much, all steps together, within the interval. */
@@ -12,6 +12,7 @@ const HOST_AWAY_MS: Range = [500, 60_000];
 /** Below and above the TTL of 4 s. */
 const PAUSE_MS: Range = [10, 12_000];
 const CUT_MS: Range = [100, 30_000];
+const ROUGH_MS: Range = [2000, 60_000];
 const STORE_MS: Range = [500, 20_000];
 const DISK_MS: Range = [500, 40_000];
 const DRAIN_MS: Range = [5000, 120_000];
@@ -29,6 +30,16 @@ const DISK_TROUBLES: readonly DiskTrouble[] = [
   'restore',
 ];
 const UNSYNCED: readonly Unsynced[] = ['kept', 'lost', 'torn', 'torn'];
+
+type OutsideKind = 'network-rough' | 'store-outage' | 'store-slow' | 'store-rough';
+type OutsideEnd = 'network-smooth' | 'store-back' | 'store-fast' | 'store-smooth';
+
+const OUTSIDE_ENDS: Partial<Record<FaultKind, OutsideKind>> = {
+  'network-smooth': 'network-rough',
+  'store-back': 'store-outage',
+  'store-fast': 'store-slow',
+  'store-smooth': 'store-rough',
+};
 
 /** What begins, and what ends it later. */
 export interface Made {
@@ -53,8 +64,8 @@ export class FaultMaker {
   /** Hosts that were draining when they went away are so still when they return. */
   readonly #draining = new Set<string>();
   readonly #steppedAtMs = new Map<string, number>();
-  #storeOut = false;
-  #storeSlow = false;
+  /** What of the network and the store is troubled. */
+  readonly #outside = new Set<FaultKind>();
   #troubleNext = 1;
 
   constructor(random: Random, nowMs: () => number, { hosts, spares, hostsMin }: MakerOptions) {
@@ -73,9 +84,13 @@ export class FaultMaker {
       case 'power-cut':
         return this.#powerCut();
       case 'store-outage':
-        return this.#storeOut ? null : this.#lasting({ kind }, STORE_MS, { kind: 'store-back' });
+        return this.#ofOutside(kind, STORE_MS, 'store-back');
       case 'store-slow':
-        return this.#storeSlow ? null : this.#lasting({ kind }, STORE_MS, { kind: 'store-fast' });
+        return this.#ofOutside(kind, STORE_MS, 'store-fast');
+      case 'store-rough':
+        return this.#ofOutside(kind, ROUGH_MS, 'store-smooth');
+      case 'network-rough':
+        return this.#ofOutside(kind, ROUGH_MS, 'network-smooth');
       case 'cut':
         return this.#cut();
       case 'reset':
@@ -132,13 +147,18 @@ export class FaultMaker {
         this.#steppedAtMs.set(fault.host, this.#nowMs());
         break;
       default:
-        this.#noteStore(fault);
+        this.#noteOutside(fault);
     }
   }
 
-  #noteStore({ kind }: Fault): void {
-    if (kind === 'store-outage' || kind === 'store-back') this.#storeOut = kind === 'store-outage';
-    if (kind === 'store-slow' || kind === 'store-fast') this.#storeSlow = kind === 'store-slow';
+  #noteOutside({ kind }: Fault): void {
+    if (OUTSIDE_ENDS[kind]) this.#outside.delete(OUTSIDE_ENDS[kind]);
+    else this.#outside.add(kind);
+  }
+
+  /** One of its kind at a time. */
+  #ofOutside(kind: OutsideKind, range: Range, end: OutsideEnd): Made | null {
+    return this.#outside.has(kind) ? null : this.#lasting({ kind }, range, { kind: end });
   }
 
   #onRunning(kind: BegunKind, host: string): Made | null {

@@ -9,8 +9,10 @@ export type BegunKind =
   | 'clock-step'
   | 'cut'
   | 'reset'
+  | 'network-rough'
   | 'store-outage'
   | 'store-slow'
+  | 'store-rough'
   | 'store-cut'
   | 'disk'
   | 'disk-add'
@@ -32,8 +34,10 @@ export const NO_FAULTS: FaultRates = {
   'clock-step': 0,
   cut: 0,
   reset: 0,
+  'network-rough': 0,
   'store-outage': 0,
   'store-slow': 0,
+  'store-rough': 0,
   'store-cut': 0,
   disk: 0,
   'disk-add': 0,
@@ -54,8 +58,10 @@ export const GENTLE_FAULTS: FaultRates = {
   'clock-step': 1,
   cut: 1,
   reset: 2,
+  'network-rough': 0.7,
   'store-outage': 0.3,
   'store-slow': 0.3,
+  'store-rough': 0.5,
   'store-cut': 0.3,
   disk: 0.5,
   'disk-add': 0.2,

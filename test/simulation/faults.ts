@@ -79,10 +79,16 @@ export type Fault =
   | { kind: 'cut'; directions: Direction[] }
   | { kind: 'heal'; directions: Direction[] }
   | { kind: 'reset'; first: string; second: string }
+  /** Latencies are long and uneven, and ends of a session learn of it late; what a lost session carried may still come. */
+  | { kind: 'network-rough' }
+  | { kind: 'network-smooth' }
   | { kind: 'store-outage' }
   | { kind: 'store-back' }
   | { kind: 'store-slow' }
   | { kind: 'store-fast' }
+  /** Answers are late or lost, requests are carried out after their clients gave up, watches hear late. */
+  | { kind: 'store-rough' }
+  | { kind: 'store-smooth' }
   | { kind: 'store-cut'; host: string }
   | { kind: 'store-heal'; host: string }
   | ({ kind: 'disk'; trouble: DiskTrouble; number: number } & OnDisk)

@@ -17,10 +17,13 @@ const CHECK_MS = 10 * 60_000;
 /** Times of trouble, each of which ends with calm. */
 const ROUNDS_MAX = 3;
 
+/** Of whole times of trouble. */
+const ROUGH_KINDS: readonly BegunKind[] = ['network-rough', 'store-rough'];
+
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
   ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
-  ...(['store-outage', 'store-slow', 'store-cut'] as const),
+  ...(['network-rough', 'store-outage', 'store-slow', 'store-rough', 'store-cut'] as const),
 ];
 
 export interface SimulationOptions {
@@ -86,6 +89,8 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
       trace: world.trace,
     });
     planner.start();
+    // A run is short: what is to show while much else goes wrong is there from the start.
+    for (const kind of ROUGH_KINDS) if (kinds.includes(kind) && random.chance(0.4)) planner.begin(kind);
     const paceMs = 2 + random.below(40);
     for (let step = 0; step < steps / rounds && !isOver(); step++) {
       workload.step();

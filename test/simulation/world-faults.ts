@@ -1,15 +1,13 @@
 import type { SimulatedStore } from './coordination-store.js';
 import type { Fault } from './faults.js';
 import type { Network } from './network.js';
-import { CALM_NETWORK } from './network-conditions.js';
-import { CALM_STORE, SLOW_STORE, type StoreConditions } from './store-conditions.js';
+import { CALM_NETWORK, ROUGH_NETWORK } from './network-conditions.js';
+import { CALM_STORE, ROUGH_STORE, SLOW_STORE } from './store-conditions.js';
 
 /** What is outside of all hosts. */
 export interface World<Message> {
   network: Network<Message>;
   store: SimulatedStore;
-  /** How the store is while nothing is wrong with it. */
-  storeConditions: StoreConditions;
 }
 
 /** Carries out a fault of the network or the store, and what calm means to them. Answers false for those of hosts. */
@@ -30,10 +28,17 @@ export function carryOutInWorld<Message>(world: World<Message>, fault: Fault): b
       store.setAvailable(fault.kind === 'store-back');
       return true;
     case 'store-slow':
-      store.conditions = SLOW_STORE;
+    case 'store-rough':
+      store.conditions = fault.kind === 'store-slow' ? SLOW_STORE : ROUGH_STORE;
       return true;
     case 'store-fast':
-      store.conditions = world.storeConditions;
+    case 'store-smooth':
+      // Where it was both, the end of one is the end of both.
+      store.conditions = CALM_STORE;
+      return true;
+    case 'network-rough':
+    case 'network-smooth':
+      network.conditions = fault.kind === 'network-rough' ? ROUGH_NETWORK : CALM_NETWORK;
       return true;
     case 'store-cut':
     case 'store-heal':
