@@ -4,7 +4,7 @@ import type { Place } from '../store/object-create.js';
 import { cutObject, discardEntry, discardObject } from '../store/object-discard.js';
 import { type DescribedLayer, describeIndex, readBlocks } from '../store/object-pull.js';
 import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-read.js';
-import { allocateObject, tryWrite, writeObject } from '../store/object-write.js';
+import { allocateObject, extendObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
 import type { WriteOrder } from '../store/write-order.js';
 import type { Outcome } from './member.js';
@@ -256,4 +256,5 @@ async function equalize(
   if (blocks.length === 0) await writeObject(disk, place, alone, 0, Buffer.alloc(0), epoch, order);
   for (const { offset, data } of blocks) await writeObject(disk, place, alone, offset, data, epoch, order);
   await cutObject(disk, place, alone, shape.end, epoch, order);
+  await extendObject(disk, place, alone, shape.end, epoch, order);
 }

@@ -153,6 +153,34 @@ export async function allocateObject(
   }
 }
 
+/** Has the layer's object reach to `end` at least, with zeros behind what it has. The caller holds the index alone. */
+export async function extendObject(
+  disk: Disk,
+  place: Place,
+  layers: readonly LayerView[],
+  end: number,
+  epoch: number,
+  order: WriteOrder = NO_ORDER,
+): Promise<void> {
+  if (disk.io.failure) throw disk.io.failure;
+  const file = await acquireTop(disk, place, layers);
+  if (!file) return;
+  try {
+    const { size } = await disk.io.stat(file.fd);
+    if (size >= end && !endsBefore(disk, file, end)) return;
+    const active = await activate(disk, file, epoch, order);
+    try {
+      if (size < end) await disk.io.truncate(file.fd, end);
+      await raiseEnd(disk, file, end);
+    } finally {
+      disk.activity.drop(file.layer, active);
+      disk.flusher.mark(file);
+    }
+  } finally {
+    disk.files.release(file);
+  }
+}
+
 /** The open file of the view's top layer, held, or null where it has no object at the index. */
 export async function acquireTop(disk: Disk, place: Place, layers: readonly LayerView[]): Promise<OpenFile | null> {
   const top = layers[0]!.layer;
