@@ -21,35 +21,10 @@ import type {
   TransactionResult,
 } from '../lib/coordination/coordination.js';
 import { hostRecord } from './helpers/map-world.js';
+import { StepClock } from './helpers/step-clock.js';
 
 const TTL = 4000;
 const OPTIONS = { ...NEXT_MAP_DEFAULTS, ttlMs: TTL, pgs: 4 };
-
-/** A clock that moves when it is told to, and lets what was promised happen in between. */
-class StepClock implements Clock {
-  now = 0;
-  readonly #timers = new Set<{ atMs: number; callback: () => void }>();
-
-  elapsedMs(): number {
-    return this.now;
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    const timer = { atMs: this.now + ms, callback };
-    this.#timers.add(timer);
-    return () => void this.#timers.delete(timer);
-  }
-
-  async pass(ms: number): Promise<void> {
-    for (const end = this.now + ms; this.now < end; this.now += 100) {
-      for (const timer of [...this.#timers].filter(({ atMs }) => atMs <= this.now)) {
-        this.#timers.delete(timer);
-        timer.callback();
-      }
-      await new Promise((wake) => setImmediate(wake));
-    }
-  }
-}
 
 /** As much of a store as transactions need; it rejects, or never answers, when told to. */
 class FakeStore {

@@ -475,6 +475,15 @@ test('next map: who was thrown out returns when it reaches all hosts that are up
   t.alike(hostsToReadmit(map, [{ type: 'reaches', host: 'a', peers: ['b', 'c'] }], evicted), ['a']);
 });
 
+test('next map: a host that is not alone in its zone has it in the map', (t) => {
+  const world = healthy('abc');
+  t.is(world.map.hosts.a!.zone, undefined);
+  const { epoch } = world.map;
+  t.is(world.record('a', { zone: 'rack' }).step().map.hosts.a!.zone, 'rack');
+  t.is(world.step().map.epoch, epoch + 1, 'and then nothing changes any more');
+  t.is(world.record('a', { zone: 'a' }).step().map.hosts.a!.zone, undefined);
+});
+
 function worldMember(world: MapWorld): string {
   return String.fromCharCode(96 + world.group().acting[0]!);
 }

@@ -50,7 +50,11 @@ test('records of groups are kept by copies and number, and never go back', async
   const copy = await openDisk(t, await killedCopy(t, disk));
   t.alike(copy.groups.all(), expected);
   await copy.toDo.drop(three);
-  t.is(copy.groups.get(three), null, 'a record that says nothing is gone');
+  const nothing = { insyncEpoch: null, stay: null, toDo: 0 };
+  t.alike(copy.groups.get(three), { ...three, ...nothing }, 'there may be objects still');
+  await copy.groups.setInsync([three], 10);
+  await deleteGroup(copy, layoutOf(3), three);
+  t.is(copy.groups.get(three), null);
 });
 
 test('a list of a group has all of its families and layers, and nothing else', async (t) => {
@@ -98,12 +102,18 @@ test('deleting a group erases its record first, can be broken off, and leaves th
   const others = await listAll(disk, 2, group.pg);
   const stop = new AbortController();
   stop.abort();
-  await deleteGroup(disk, layoutOf(3), group, stop.signal);
-  t.is(disk.groups.get(group), null, 'the record is gone, and nothing else');
+  await deleteGroup(disk, layoutOf(3), group, { signal: stop.signal });
+  const nothing = { insyncEpoch: null, stay: null, toDo: 0 };
+  t.alike(
+    disk.groups.get(group),
+    { ...group, ...nothing },
+    'it does not say that it was in sync, and nothing else is gone',
+  );
   t.alike(await listAll(disk, 3, group.pg), before);
 
   await deleteGroup(disk, layoutOf(3), group);
   t.alike(await listAll(disk, 3, group.pg), []);
+  t.is(disk.groups.get(group), null, 'the record is gone');
   t.alike(await listAll(disk, 2, group.pg), others, 'of the other table');
   t.is(disk.index.objects, 192 - before.length);
   const names = () => readdir(join(disk.directory, 'objects', String(group.pg)));

@@ -29,7 +29,10 @@ const group = z.union([
 
 const schema = z.strictObject({
   epoch,
-  hosts: z.record(z.string(), z.strictObject({ up: z.boolean(), standing, incarnation: number, bootId: z.string() })),
+  hosts: z.record(
+    z.string(),
+    z.strictObject({ up: z.boolean(), standing, incarnation: number, bootId: z.string(), zone: z.string().optional() }),
+  ),
   disks: z.record(
     key,
     z.strictObject({

@@ -15,6 +15,8 @@ export interface MapHost {
   readonly incarnation: number;
   /** The kernel's boot id that it is, or was last, up with. */
   readonly bootId: string;
+  /** Where it is not alone in its zone; else the zone is the host's own. */
+  readonly zone?: string;
 }
 
 /** Whether data may be placed on a disk, is to leave it, or what it has is lost. */
@@ -94,6 +96,41 @@ export function isDiskUp(map: ClusterMap, disk: number): boolean {
  */
 export function isSource({ acting, insync }: MapGroup, disk: number): boolean {
   return insync.includes(disk) && acting.includes(disk);
+}
+
+/** Zones that a group may have copies in: of disks that are wanted, on hosts that are up or keep their place. */
+export function zonesForData(map: ClusterMap): number {
+  const disks = Object.entries(map.disks).filter(([, { host, standing, absent }]) => {
+    const { standing: wanted, incarnation = 0 } = map.hosts[host] ?? {};
+    return standing === 'in' && !absent && wanted === 'in' && incarnation > 0;
+  });
+  return zonesOf(
+    map,
+    disks.map(([number]) => Number(number)),
+  );
+}
+
+/**
+ * Whether a group has all the complete copies that it can have in so many zones, and a disk no part in it: then what that
+ * has of it is needed no more.
+ */
+export function isFullWithout(
+  map: ClusterMap,
+  { copies, pg }: { copies: number; pg: number },
+  disk: number,
+  zones: number,
+) {
+  const group = map.tables[copies]?.[pg];
+  if (!group || group.acting.length === 0 || group.acting.includes(disk) || group.insync.includes(disk)) return false;
+  return zonesOf(map, group.insync) >= Math.min(copies, zones);
+}
+
+function zonesOf(map: ClusterMap, disks: readonly number[]): number {
+  const zones = disks.map((disk) => {
+    const { host } = map.disks[disk]!;
+    return map.hosts[host]?.zone ?? host;
+  });
+  return new Set(zones).size;
 }
 
 /** The group `pg` of the families that have so many copies. Throws a RangeError where the map has no such group. */

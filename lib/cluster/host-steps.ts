@@ -12,8 +12,9 @@ export const DOWN_PER_MAP_MAX = 100;
 
 /** Takes over what the records say of hosts and disks: new ones, what the administrator wants of them. */
 export function registerHosts(draft: MapDraft): void {
-  for (const { id, disks } of draft.records.values()) {
-    draft.setHost(id, draft.host(id) ?? { up: false, standing: 'in', incarnation: 0, bootId: '' });
+  for (const { id, zone, disks } of draft.records.values()) {
+    const { zone: _, ...host } = draft.host(id) ?? { up: false, standing: 'in', incarnation: 0, bootId: '' };
+    draft.setHost(id, zone === id ? host : { ...host, zone });
     // Absent until its host reports it open.
     for (const { number } of disks) {
       if (draft.disk(number) === undefined) draft.setDisk(number, { host: id, standing: 'in', absent: true });

@@ -189,6 +189,7 @@ function isSameHost(one: MapHost, other: MapHost): boolean {
     one.up === other.up &&
     one.standing === other.standing &&
     one.incarnation === other.incarnation &&
-    one.bootId === other.bootId
+    one.bootId === other.bootId &&
+    one.zone === other.zone
   );
 }

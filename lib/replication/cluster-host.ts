@@ -34,6 +34,8 @@ export interface ClusterHostOptions {
   readonly map: NextMapOptions;
   pgOf(family: number, index: number): number;
   copiesOf(family: number): number;
+  /** See ReplicaHostOptions. */
+  readonly formerCopiesKeptMs?: number;
   /** What the heartbeat says of a disk. */
   describeDisk(disk: Disk): OpenDisk;
   onError(error: unknown): void;
@@ -84,6 +86,7 @@ export class ClusterHost implements LinkEvents<Message> {
       {
         ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, groupCount: map.pgs, onError },
         adoptedAtStart: state.adoptedEpoch,
+        ...(options.formerCopiesKeptMs !== undefined && { formerCopiesKeptMs: options.formerCopiesKeptMs }),
         incarnation: () => this.liveness.incarnation,
         mayAnswer: () => this.liveness.mayAnswer(clock.elapsedMs()),
         map: () => this.follower.map,

@@ -39,6 +39,8 @@ export interface RecoveryContext {
   onInstalled(disk: Disk): Promise<void>;
   /** An index is equal to its source's, or was before. */
   onPulled(disk: number, family: number, index: number): void;
+  /** Resolves when nothing is being deleted any more of what the disk had of a group before this stay. */
+  settled(group: GroupName): Promise<void>;
   /** What is a defect of ours or of the disk. */
   onError(error: unknown): void;
 }
@@ -119,6 +121,13 @@ export class Recovery {
     this.#wakeAll();
   }
 
+  /** Resolves when no pull of an earlier stay in the group is under way. */
+  async idle(group: GroupName): Promise<void> {
+    const key = keyOf(group);
+    await Promise.allSettled(this.#ending.get(key) ?? []);
+    this.#ending.delete(key);
+  }
+
   /** Pulls an index that a write waits for, ahead of all others. Never rejects. */
   async pullNow(group: GroupName, family: number, index: number): Promise<void> {
     const joining = this.#joining.get(keyOf(group));
@@ -145,9 +154,8 @@ export class Recovery {
 
   async #run(joining: Joining): Promise<void> {
     const { group, stay, stop } = joining;
-    const key = keyOf(group);
-    await Promise.allSettled(this.#ending.get(key) ?? []);
-    this.#ending.delete(key);
+    await this.idle(group);
+    await this.#context.settled(group);
     if (stop.signal.aborted) return;
     joining.listed = this.#disk.toDo.isStored(group, stay);
     while (!joining.listed) {

@@ -1,5 +1,6 @@
 import type { GroupLayout } from '../store/group-list.js';
 import type { Disk } from '../store/index.js';
+import type { FormerCopies } from './former-copies.js';
 import type { IndexLocks } from './index-locks.js';
 import type { Recovery } from './recovery.js';
 
@@ -9,5 +10,6 @@ export interface ReplicaDisk {
   /** Of this disk's copies; another disk of the host may have a copy of the same index. */
   readonly locks: IndexLocks;
   readonly recovery: Recovery;
+  readonly former: FormerCopies;
   layouts(copies: number): GroupLayout;
 }

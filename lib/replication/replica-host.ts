@@ -7,6 +7,7 @@ import { raiseModified } from '../store/raise-modified.js';
 import { StoreError } from '../store/store-error.js';
 import type { Asker } from './admission.js';
 import { DiskWork } from './disk-work.js';
+import { FormerCopies } from './former-copies.js';
 import { IndexLocks } from './index-locks.js';
 import { Inquiries } from './inquiries.js';
 import type { Links } from './links.js';
@@ -24,6 +25,8 @@ type ObjectMessage = Exclude<Message, ReportMessage>;
 const OWN_SESSION = 0;
 /** Before a read that nobody answered is tried by the next map, or the store is asked again. */
 const RETRY_MS = 200;
+/** How long a disk keeps what it has of a group that does not need it any more, unless its space runs short. */
+const FORMER_COPIES_KEPT_MS = 1000 * 60 * 10; // 10 min
 
 export interface ReplicaHostOptions {
   host: string;
@@ -35,6 +38,8 @@ export interface ReplicaHostOptions {
   pgOf(family: number, index: number): number;
   copiesOf(family: number): number;
   groupCount: number;
+  /** Unless told otherwise, 10 minutes. */
+  formerCopiesKeptMs?: number;
   /** The epoch that an earlier process of this host had adopted. */
   adoptedAtStart: number;
   incarnation(): number;
@@ -90,7 +95,7 @@ export class ReplicaHost {
     const { clock, bootId, map, fetchMap, onCompleted, onDiskFailed, onError } = this.#options;
     const locks = new IndexLocks();
     const layouts = (copies: number) => this.#layout(copies);
-    const recovery = new Recovery(disk, locks, {
+    const recovery: Recovery = new Recovery(disk, locks, {
       ...{ clock, inquiries: this.#inquiries, bootId, map, fetchMap, layout: layouts, onError },
       onChange: () => {
         onCompleted();
@@ -98,8 +103,13 @@ export class ReplicaHost {
       },
       onInstalled: (installed) => this.#raise(installed, this.#preparing ?? map(), EMPTY_MAP),
       onPulled: (number, family, index) => this.#member.pulled(number, family, index),
+      settled: (group) => former.settled(group),
     });
-    this.#disks.set(disk.number, { disk, locks, recovery, layouts });
+    const former: FormerCopies = new FormerCopies(disk, locks, {
+      ...{ clock, layout: layouts, onError, keptMs: this.#options.formerCopiesKeptMs ?? FORMER_COPIES_KEPT_MS },
+      idle: (group) => recovery.idle(group),
+    });
+    this.#disks.set(disk.number, { disk, locks, recovery, former, layouts });
     disk.on('failed', (reason) => {
       onDiskFailed(disk.number, reason);
       this.#member.diskFailed(disk.number);
@@ -124,9 +134,10 @@ export class ReplicaHost {
     await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
   }
 
-  async #prepareDisk({ disk }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
+  async #prepareDisk({ disk, former }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
     if (disk.failed) return;
     try {
+      await former.prepare(map);
       await this.#raise(disk, map, before);
       // The conductor has not seen this open of the disk before the map has this incarnation up.
       if (!isUpWith(map, this.#options.host, this.#options.incarnation())) return;
@@ -162,7 +173,10 @@ export class ReplicaHost {
       this.#upWith = incarnation();
       this.#forgetWriters();
     }
-    for (const { recovery } of this.#disks.values()) recovery.mapAdopted(map);
+    for (const { recovery, former } of this.#disks.values()) {
+      recovery.mapAdopted(map);
+      former.mapAdopted(map);
+    }
     this.#member.mapAdopted(map);
     for (const { role } of this.#images.values()) role.mapAdopted(map);
     this.#wakeAll();
@@ -233,7 +247,10 @@ export class ReplicaHost {
 
   close(): void {
     for (const { role } of this.#images.values()) role.close();
-    for (const { recovery } of this.#disks.values()) recovery.close();
+    for (const { recovery, former } of this.#disks.values()) {
+      recovery.close();
+      former.close();
+    }
   }
 
   async #execute(ticket: Ticket): Promise<void> {

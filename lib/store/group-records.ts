@@ -55,7 +55,8 @@ export function encodeGroup({ copies, pg }: GroupName): Buffer {
 }
 
 /**
- * The records of all groups of a disk, read when it is opened and kept in memory. A lookup costs one map access.
+ * The records of all groups of a disk, read when it is opened and kept in memory. A lookup costs one map access. There is
+ * one of every group that the disk may have anything of: it is made before the first object, and goes after the last.
  *
  * Value: insyncEpoch (48 bits), epoch of the stay (48 bits), items of its to-do list (48 bits), boot id of the stay. An
  * epoch of 0 stands for none.
@@ -104,18 +105,18 @@ export class GroupRecords {
     await this.#index.durable();
   }
 
-  /** Within a commit of the disk's index. A record that says nothing any more is removed. */
+  /** Within a commit of the disk's index. Makes the record where there is none. */
   changeWithin({ copies, pg }: GroupName, change: Partial<Omit<StoredRecord, keyof GroupName>>): void {
     const number = groupNumber({ copies, pg });
     const record: StoredRecord = { ...(this.#records.get(number) ?? EMPTY), ...change, copies, pg };
-    const key = encodeGroup(record);
-    if (record.insyncEpoch === null && record.stay === null) {
-      this.#records.delete(number);
-      void this.#table.remove(key);
-    } else {
-      this.#records.set(number, record);
-      void this.#table.put(key, encodeRecord(record));
-    }
+    this.#records.set(number, record);
+    void this.#table.put(encodeGroup(record), encodeRecord(record));
+  }
+
+  /** Within the commit of the disk's index that takes away the last that it has of the group. */
+  forgetWithin(group: GroupName): void {
+    this.#records.delete(groupNumber(group));
+    void this.#table.remove(encodeGroup(group));
   }
 }
 

@@ -41,6 +41,8 @@ export class ToDo {
    */
   async store(group: GroupName, stay: Stay, items: Iterable<IndexName> | AsyncIterable<IndexName>): Promise<void> {
     await this.#clear(group);
+    // Before anything is stored that the group has: who deletes what is left of it goes by the records.
+    if (!this.#groups.get(group)) await this.#index.commit(() => this.#groups.changeWithin(group, {}));
     let chunk: IndexName[] = [];
     const commit = () =>
       this.#index.commit(() => {

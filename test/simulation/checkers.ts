@@ -1,7 +1,10 @@
+import { join } from 'node:path';
 import { groupIn, type MapGroup } from '../../lib/cluster/cluster-map.js';
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
 import { PULL_HASH_BYTES } from '../../lib/store/block-hashes.js';
-import { NO_END } from '../../lib/store/entry.js';
+import { FIELD_MAX } from '../../lib/store/constants.js';
+import { fileName, NO_END, OBJECT } from '../../lib/store/entry.js';
+import type { DirectoryEntry } from '../../lib/store/files.js';
 import type { Disk } from '../../lib/store/index.js';
 import { type DescribedLayer, describeIndex } from '../../lib/store/object-describe.js';
 import type { Run } from './simulated-host.js';
@@ -11,6 +14,8 @@ import type { World } from './world.js';
 
 /** Read at once when all is read back; of 1 MiB writes a part. */
 const READ_BYTES = 256 * 1024;
+/** What disks have of groups that they left is gone within so long, in milliseconds. */
+const GIVEN_BACK_MS = 60_000;
 /** What the holder of a role retires is not answered: it has arrived after so long, in milliseconds. */
 const RETIRED_AFTER_MS = 2000;
 const NO_HANDLE = Number.POSITIVE_INFINITY;
@@ -40,6 +45,7 @@ export class Checkers {
     await this.#surveyAll();
     await this.#handOver();
     await new Promise<void>((resolve) => this.#world.scheduler.after(RETIRED_AFTER_MS, resolve));
+    await this.#waitForSpace();
     this.#checkToDo();
     this.#checkActive();
     await this.#compareAll();
@@ -88,6 +94,19 @@ export class Checkers {
       for (const { run } of others) {
         await image.on(run!).role.take('write', NO_HANDLE);
       }
+    }
+  }
+
+  /** No disk keeps anything of a group that it is no member of, nor a file that its index does not have. */
+  async #waitForSpace(): Promise<void> {
+    const deadlineMs = this.#world.scheduler.nowMs + GIVEN_BACK_MS;
+    for (;;) {
+      const kept = (
+        await Promise.all(this.#world.hosts.flatMap(({ run }) => run!.disks).map(whatIsKept(this.#world)))
+      ).filter((what) => what !== null);
+      if (kept.length === 0) return;
+      if (this.#world.scheduler.nowMs > deadlineMs) throw new Error(`space is not given back: ${kept.join('; ')}`);
+      await new Promise<void>((resolve) => this.#world.scheduler.after(GIVEN_BACK_MS / 100, resolve));
     }
   }
 
@@ -162,6 +181,42 @@ async function survey(image: SimulatedImage, run: Run): Promise<string> {
     from = index + 1;
   }
   return `${parts.join(', ')} to ${await opened.end(image.indexes * OBJECT_BYTES)}`;
+}
+
+/** What a disk has that it should not have, in words, or null. */
+function whatIsKept({ map, placement }: World): (disk: Disk) => Promise<string | null> {
+  return async (disk) => {
+    if (disk.failed) return null;
+    const isMember = (copies: number, pg: number) => {
+      const { acting, insync } = groupIn(map, copies, pg);
+      return acting.includes(disk.number) || insync.includes(disk.number);
+    };
+    const record = disk.groups.all().find(({ copies, pg }) => !isMember(copies, pg));
+    if (record) return `disk ${disk.number} has a record of group ${record.copies}/${record.pg}`;
+    const names = new Set<string>();
+    const isForeign = (family: number, index: number) =>
+      !isMember(placement.copiesOf(family), placement.pgOf(family, index));
+    for (let family = disk.index.nextFamily(0); family !== null; family = disk.index.nextFamily(family + 1)) {
+      for (const { index, kind, serial } of disk.index.scan(family, 0, FIELD_MAX + 1, Number.MAX_SAFE_INTEGER)) {
+        if (isForeign(family, index)) return `disk ${disk.number} has index ${family}/${index}`;
+        if (kind === OBJECT) names.add(`${placement.pgOf(family, index)}/${fileName(family, index, serial)}`);
+      }
+    }
+    for (const { family, index } of disk.index.activeObjects()) {
+      if (isForeign(family, index)) return `disk ${disk.number} has ${family}/${index} active`;
+    }
+    const file = (await filesOf(disk)).find((name) => !names.has(name));
+    return file === undefined ? null : `disk ${disk.number} has file ${file}`;
+  };
+}
+
+async function filesOf(disk: Disk): Promise<string[]> {
+  const list = (directory: string) =>
+    disk.io.call<DirectoryEntry[]>((done) => disk.io.files.readdir(directory, { withFileTypes: true }, done));
+  const objects = join(disk.directory, 'objects');
+  const groups = await list(objects);
+  const files = groups.map(async ({ name }) => (await list(join(objects, name))).map((file) => `${name}/${file.name}`));
+  return (await Promise.all(files)).flat();
 }
 
 /** Characters of a block's hash that are shown. */

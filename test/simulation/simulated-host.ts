@@ -21,6 +21,8 @@ const STATE_WRITE_MS = 1;
 const RETRY_MS = 300;
 const MARGIN_MS = 200;
 const FREE_BYTES = 1e12;
+/** Shorter than in earnest, so that it happens. */
+const FORMER_COPIES_KEPT_MS = 3000;
 
 /** One run of a host's worker. */
 export interface Run {
@@ -141,7 +143,7 @@ export class SimulatedHost {
     const cluster: ClusterHost = new ClusterHost(
       {
         ...{ host: this.id, bootId: this.machine.bootId, clock, coordination, disks },
-        ...{ marginMs: MARGIN_MS, map: mapOptions },
+        ...{ marginMs: MARGIN_MS, map: mapOptions, formerCopiesKeptMs: FORMER_COPIES_KEPT_MS },
         state: {
           incarnation: this.#state.incarnation,
           adoptedEpoch: this.#state.adoptedEpoch,
