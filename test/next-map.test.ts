@@ -363,6 +363,21 @@ test('next map: a disk that vanishes leaves, and returns as one that rebooted', 
   t.is(world.members, 'aBC');
 });
 
+test('next map: a disk that was absent before its host died returns as one that rebooted', (t) => {
+  const world = healthy('ab');
+  // Nobody is known to be there who could go on without it: it stays a member.
+  world.see('b', { renewedMs: null }).see('a', { disks: {} }).step();
+  t.is(world.members, 'AB');
+  world.expire('a').expire('b').step();
+  t.is(world.members, '(A)(B)');
+  world
+    .restart('a')
+    .see('a', { disks: { 1: { opens: 2, openMs: 0 } } })
+    .step();
+  t.alike(world.group().acting, [], 'what it had not synced is lost');
+  t.alike(world.group().rebooted, [1]);
+});
+
 test('next map: a disk that was opened fewer times than is recorded is never in sync', (t) => {
   const world = stopped();
   const disks = [{ ...world.records[0]!.disks[0]!, opens: 5, openedBy: 2 }];

@@ -133,6 +133,15 @@ function zonesOf(map: ClusterMap, disks: readonly number[]): number {
   return new Set(zones).size;
 }
 
+/**
+ * Whether a disk may answer for the groups it is in. One that failed, or is absent, may be a member still while nobody
+ * else is known to be there: its host, which has it open again, has lost what was not synced.
+ */
+export function mayServe(map: ClusterMap, disk: number): boolean {
+  const found = map.disks[disk];
+  return found !== undefined && found.standing !== 'failed' && !found.absent;
+}
+
 /** The group `pg` of the families that have so many copies. Throws a RangeError where the map has no such group. */
 export function groupIn(map: ClusterMap, copies: number, pg: number): MapGroup {
   const group = map.tables[copies]?.[pg];

@@ -152,10 +152,14 @@ function presentReport(draft: MapDraft, number: number): Observed | undefined {
   return host?.up && observed?.incarnation === host.incarnation ? observed : undefined;
 }
 
-/** Of the groups that stand still: a disk that failed, or was absent while its host was up, comes back as rebooted. */
+/**
+ * Of the groups that stand still: a disk that failed, or was absent while its host was up, comes back as rebooted. Its
+ * host may have died since, before anybody could go on without it.
+ */
 export function markLostDisks(draft: MapDraft): void {
   const lost = draft.diskNumbers.filter((number) => {
-    return draft.disk(number)!.standing === 'failed' || (draft.hostOf(number)?.up && !draft.isPresent(number));
+    const { standing, absent } = draft.disk(number)!;
+    return standing === 'failed' || absent;
   });
   if (lost.length > 0) markRebooted(draft, new Set(lost));
 }

@@ -1,4 +1,4 @@
-import { type ClusterMap, groupIn, isSource, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
+import { type ClusterMap, groupIn, isSource, isUpWith, type MapGroup, mayServe } from '../cluster/cluster-map.js';
 import type {
   ChangeRequest,
   EndRequest,
@@ -157,8 +157,7 @@ export class Admission {
 
   /** A disk that the map has as failed or absent may be a member still, while nobody else is known to be there. */
   #serves(disk: number): boolean {
-    const known = this.map.disks[disk];
-    return known !== undefined && known.standing !== 'failed' && !known.absent && this.#port.hasDisk(disk);
+    return mayServe(this.map, disk) && this.#port.hasDisk(disk);
   }
 
   #refuseMap(): Refusal {

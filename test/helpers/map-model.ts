@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { OpenDisk } from '../../lib/cluster/alive-record.js';
-import { type ClusterMap, EMPTY_MAP, type MapGroup } from '../../lib/cluster/cluster-map.js';
+import { type ClusterMap, EMPTY_MAP, type MapGroup, mayServe } from '../../lib/cluster/cluster-map.js';
 import { encodeClusterMap } from '../../lib/cluster/cluster-map-record.js';
 import type { HostRecord } from '../../lib/cluster/host-record.js';
 import { decodeAliveRecord } from '../../lib/cluster/host-records.js';
@@ -33,6 +33,8 @@ interface Host {
   pausedUntil: number;
   renewAt: number;
   open: Map<number, number>;
+  /** Disks that it saw fail or vanish, noted durably: no worker opens one before the map shows that it was gone. */
+  lost: Set<number>;
 }
 
 /**
@@ -79,6 +81,7 @@ export class MapModel {
         pausedUntil: 0,
         renewAt: 0,
         open: new Map(),
+        lost: new Set(),
       });
     }
     for (const host of this.hosts) this.start(host);
@@ -96,12 +99,15 @@ export class MapModel {
       marginMs: MARGIN,
     });
     host.open.clear();
-    for (const { number } of this.records.get(host.id)!.disks) this.openDisk(host, number);
     this.adopt(host, this.map);
+    for (const { number } of this.records.get(host.id)!.disks) this.#open(host, number);
     host.renewAt = this.now;
   }
 
-  openDisk(host: Host, number: number): void {
+  #open(host: Host, number: number): void {
+    const disk = host.adopted.disks[number];
+    if (host.lost.has(number) && (disk === undefined || (disk.standing === 'in' && !disk.absent))) return;
+    host.lost.delete(number);
     const record = this.records.get(host.id)!;
     const disks = record.disks.map((disk) => {
       return disk.number === number ? { ...disk, opens: disk.opens + 1, openedBy: host.incarnation } : disk;
@@ -130,6 +136,7 @@ export class MapModel {
   vanish(host: Host, disk: number, isReported: boolean): void {
     if (!host.liveness || !host.open.has(disk)) return;
     host.open.delete(disk);
+    host.lost.add(disk);
     this.loseUnflushed(disk);
     if (isReported) this.#reports.push({ type: 'disk-failed', disk, incarnation: host.incarnation });
   }
@@ -140,11 +147,7 @@ export class MapModel {
     this.records.set(host.id, { ...record, disks: record.disks.map((disk) => ({ ...disk, standing: 'in' })) });
     if (!host.liveness) return;
     for (const { number } of record.disks) {
-      if (host.open.has(number)) continue;
-      // It is opened again only after the map shows that it was gone.
-      const disk = host.adopted.disks[number];
-      if (disk === undefined || (disk.standing === 'in' && !disk.absent)) continue;
-      this.openDisk(host, number);
+      if (!host.open.has(number)) this.#open(host, number);
     }
   }
 
@@ -299,7 +302,9 @@ export class MapModel {
   #checkMoves(before: ClusterMap, next: ClusterMap): void {
     const isMoving = (group: MapGroup | undefined) => {
       if (group?.joined === undefined) return false;
-      return group.acting.length - Object.keys(group.leaving ?? {}).length > 3;
+      // One that is written to in fewer zones without those that join is being repaired.
+      const others = group.acting.filter((disk) => !group.leaving?.[disk] && group.joined?.[disk] === undefined);
+      return new Set(others.map((disk) => next.disks[disk]!.host)).size >= 3;
     };
     const moving = next.tables[3]?.filter(isMoving).length ?? 0;
     const begun = next.tables[3]?.filter((group, pg) => {
@@ -316,7 +321,9 @@ export class MapModel {
   }
 
   #answers(host: Host, disk: number): boolean {
-    return this.#isAwake(host) && host.liveness!.mayAnswer(this.now) && host.open.has(disk);
+    return (
+      this.#isAwake(host) && host.liveness!.mayAnswer(this.now) && host.open.has(disk) && mayServe(host.adopted, disk)
+    );
   }
 
   /** Some writer whose map may be old sends to all of acting; each answers under the same since only. */
