@@ -282,8 +282,8 @@ test('a cut, an allocation and an equalizing overlap with every change of their 
   for (const change of [
     { kind: 'cut', length: 512 },
     { kind: 'allocate', end: 512 },
-    { kind: 'inspect', layers: [1] },
-    { kind: 'equal', layer: 1, shape: { kind: 'nothing' }, blocks: [] },
+    { kind: 'inspect', layer: 1, blocks: null },
+    { kind: 'equal', layer: 1, shape: { kind: 'nothing' }, within: { offset: 0, length: 512 }, blocks: [] },
   ] as const) {
     const script = new MemberScript(mapOf(1));
     const first = script.change({ change: write(65536, 512) });

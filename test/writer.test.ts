@@ -366,7 +366,7 @@ test('a write that would make one object more than the bound waits until others 
 
 test('what a fence found is retired as of older generations, when it was made equal and flushed after that', async (t) => {
   const script = new WriterScript(mapOf(1));
-  script.writer.inherit(1, 1, 8);
+  script.writer.inherit(1, 1, 8, true);
   t.absent(script.writer.isClean);
   await script.flushed();
   script.writer.retire();
@@ -381,27 +381,74 @@ test('what a fence found is retired as of older generations, when it was made eq
   t.ok(script.writer.isClean);
 });
 
-test('what was written to while it was made equal is retired up to that write', async (t) => {
+test('a write waits for its index to be equal, and what is retired then covers it', async (t) => {
   const script = new WriterScript(mapOf(1));
-  script.writer.inherit(1, 1, 8);
-  await script.changed(8);
-  await script.flushed();
-  script.writer.retire();
-  t.alike(script.retirements, [], 'it has not been made equal');
+  script.writer.inherit(1, 1, 8, true);
+  script.writer.inherit(1, 2, 8, true);
+  const held = script.change(8);
+  await script.changed(4);
+  t.is(script.notes, 'change 4 to 1, change 4 to 2, change 4 to 3');
+  script.writer.equalized(2, 8);
+  t.is(script.notes, '', 'its other layer is not equal yet');
   script.writer.equalized(1, 8);
+  t.is(script.notes, 'change 8 to 1, change 8 to 2, change 8 to 3');
+  await script.answer(null, 'change');
+  t.absent(held.isPending);
   await script.flushed();
   script.writer.retire();
-  t.is(script.retirements[0]?.objects[0]?.sequence, 0);
+  t.is(script.retirements[0]?.objects.find(({ layer, index }) => layer === 1 && index === 8)?.sequence, 1);
+});
+
+test('what turns out not to be equal waits for what is being written there', async (t) => {
+  const script = new WriterScript(mapOf(1));
+  const [other, written] = [script.change(4), script.change(8)];
+  script.writer.inherit(1, 1, 8, true);
+  let isIdle = false;
+  void script.writer.idle(8).then(() => {
+    isIdle = true;
+  });
+  const requests = script.sent.splice(0);
+  for (const request of requests) if ('index' in request && request.index === 4) script.reply(request);
+  await other.promise;
+  t.absent(isIdle);
+  for (const request of requests) if ('index' in request && request.index === 8) script.reply(request);
+  await written.promise;
+  await Promise.resolve();
+  t.ok(isIdle);
+});
+
+test('what a fence found that is equal, and may not be on disk, is retired by the next flush', async (t) => {
+  const script = new WriterScript(mapOf(1));
+  script.writer.inherit(1, 1, 8, false);
+  t.absent(script.writer.isClean);
+  const write = script.change(8);
+  t.is(script.notes, 'change 8 to 1, change 8 to 2, change 8 to 3', 'nothing waits for it');
+  await script.answer(null, 'change');
+  t.absent(write.isPending);
+  await script.flushed();
+  script.writer.retire();
+  t.is(script.retirements[0]?.objects.length, 1);
+});
+
+test('after a fence nothing older is done before the caller says so', async (t) => {
+  const script = new WriterScript(mapOf(1), true);
+  await script.changed(0);
+  void script.change(0);
+  t.alike(script.writer.progress, { done: 1, olderDone: false });
+  script.writer.settleOlder();
+  void script.change(4);
+  const { done, olderDone } = script.changes.at(-1)!;
+  t.alike({ done, olderDone }, { done: 1, olderDone: true });
 });
 
 test('with nothing but unequal objects, a write that waits for room waits, and what makes them equal does not', async (t) => {
   const script = new WriterScript(mapOf(1));
-  for (let at = 0; at < ACTIVE_OBJECTS_MAX; at++) script.writer.inherit(1, 1, at * 4);
+  for (let at = 0; at < ACTIVE_OBJECTS_MAX; at++) script.writer.inherit(1, 1, at * 4, true);
   const held = script.change(ACTIVE_OBJECTS_MAX * 4);
   await script.answer(null, 'flush');
   await script.answer(null, 'flush');
   const shape = { kind: 'nothing' } as const;
-  const equal = script.change(0, { kind: 'equal', layer: 1, shape, blocks: [] });
+  const equal = script.change(0, { kind: 'equal', layer: 1, shape, within: { offset: 0, length: 512 }, blocks: [] });
   await script.answer(null, 'change');
   t.absent(equal.isPending);
   t.ok(held.isPending);
@@ -439,7 +486,7 @@ test('nothing is clean before it is flushed and retired', async (t) => {
 
 test('looking at an index asks all of acting, makes nothing active and leaves nothing to flush', async (t) => {
   const script = new WriterScript(mapOf(1));
-  const look = script.writer.look(CHAIN, 0, { kind: 'inspect', layers: [1] });
+  const look = script.writer.look(CHAIN, 0, { kind: 'inspect', layer: 1, blocks: null });
   t.is(script.notes, 'change 0 to 1, change 0 to 2, change 0 to 3');
   await script.answer();
   t.is((await look)!.size, 3);
@@ -467,7 +514,7 @@ test('a stopped writer ends what is under way undone, begins nothing, and hears 
   t.is(await flush.promise, false);
   t.is(await script.change(4).promise, null);
   t.is(await script.flush().promise, false);
-  t.is(await script.writer.look(CHAIN, 0, { kind: 'inspect', layers: [1] }), null);
+  t.is(await script.writer.look(CHAIN, 0, { kind: 'inspect', layer: 1, blocks: null }), null);
   script.writer.mapAdopted(group(2, {}));
   script.writer.linkOpened('b');
   t.alike(script.sent, []);

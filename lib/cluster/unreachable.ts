@@ -1,17 +1,5 @@
 import { type ClusterMap, isDiskUp, isUpWith } from './cluster-map.js';
-import type { Observed, ReachesReport, Unreachable } from './observation.js';
-
-/**
- * Who says that it cannot reach whom, as far as both are seen to reach the store: one that is dead is not thrown out, it
- * is down soon.
- */
-export function unreachablePairs(observed: Readonly<Record<string, Observed>>, ttlMs: number): Unreachable[] {
-  const renews = (host: string) => (observed[host]?.renewedMs ?? Number.POSITIVE_INFINITY) <= ttlMs / 2;
-  return Object.entries(observed).flatMap(([host, { incarnation, unreachable }]) => {
-    if (!renews(host)) return [];
-    return unreachable.filter(renews).map((peer) => ({ host, incarnation, peer }));
-  });
-}
+import type { ReachesReport, UnreachableReport } from './observation.js';
 
 /**
  * Which host is to be thrown out as some pair of hosts cannot reach each other while both reach the store: the one that
@@ -20,7 +8,7 @@ export function unreachablePairs(observed: Readonly<Record<string, Observed>>, t
  */
 export function hostToEvict(
   map: ClusterMap,
-  reports: readonly Unreachable[],
+  reports: readonly UnreachableReport[],
   evicted: ReadonlySet<string>,
 ): string | null {
   const isPresent = (host: string) => map.hosts[host]?.up === true && !evicted.has(host);

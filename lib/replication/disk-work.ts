@@ -1,22 +1,28 @@
 import { listGroup } from '../store/group-list.js';
-import type { Disk } from '../store/index.js';
+import { type Disk, OBJECT_BYTES } from '../store/index.js';
 import type { Place } from '../store/object-create.js';
 import { cutObject, discardEntry, discardObject } from '../store/object-discard.js';
-import { type DescribedLayer, describeIndex, readBlocks } from '../store/object-pull.js';
+import { type DescribedLayer, describeBlocks, describeIndex, readBlocks } from '../store/object-pull.js';
 import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-read.js';
 import { allocateObject, extendObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
 import type { WriteOrder } from '../store/write-order.js';
+import type { RingDoubts } from '../store/write-ring.js';
 import type { Outcome } from './member.js';
 import type {
+  ActiveName,
   Change,
   ChangeRequest,
+  DescribeAnswer,
   DescribeRequest,
   EndRequest,
   Equalizing,
   FenceAnswer,
+  FencedDisk,
   FenceRequest,
+  FetchAnswer,
   FetchRequest,
+  FlushRequest,
   ListAnswer,
   ListRequest,
   MemberRequest,
@@ -51,12 +57,11 @@ export class DiskWork {
       case 'end':
         return { body: await this.#end(request) };
       case 'flush':
-        await this.#disk(request.disk).disk.flush(request.chain.family, request.chain.layers);
-        return {};
+        return this.#flush(request);
       case 'retire':
         return this.#retire(request);
       case 'fence':
-        return { body: this.#activeOf(request) };
+        return { body: this.#doubtsOf(request) };
       case 'list':
         return { body: await this.#list(request) };
       case 'describe':
@@ -69,10 +74,11 @@ export class DiskWork {
   async #change(request: ChangeRequest): Promise<Outcome> {
     const { disk, locks } = this.#disk(request.disk);
     const { chain, index, change, since, vdi, generation, sequence } = request;
-    const order: WriteOrder = { vdi, generation, sequence };
     const place = { pg: request.pg, family: chain.family, index };
-    if (change.kind === 'inspect') return { body: await this.#inspect(request, change.layers) };
+    if (change.kind === 'inspect') return { body: await this.#inspect(request, change) };
     if (change.kind === 'extract') return this.#extract(disk, place, change);
+    const order: WriteOrder = { vdi, generation, sequence };
+    noteChange(disk, order, request);
     if (change.kind === 'write') {
       const lock = locks.tryShared(chain.family, index);
       if (lock) {
@@ -96,13 +102,12 @@ export class DiskWork {
 
   async #inspect(
     { disk: number, pg, chain, index }: ChangeRequest,
-    layers: readonly number[],
-  ): Promise<DescribedLayer[]> {
+    { layer, blocks }: Extract<Change, { kind: 'inspect' }>,
+  ): Promise<DescribedLayer | null> {
     const { disk, locks } = this.#disk(number);
     const lock = await locks.exclusive(chain.family, index);
     try {
-      const described = await describeIndex(disk, { pg, family: chain.family, index });
-      return described.layers.filter(({ layer }) => layers.includes(layer));
+      return await describeBlocks(disk, { pg, family: chain.family, index }, layer, blocks);
     } finally {
       lock.release();
     }
@@ -148,8 +153,17 @@ export class DiskWork {
     return (index) => asked.has(groupOf(family, index));
   }
 
-  async #retire({ disk: number, copies, generation, objects }: RetireRequest): Promise<Outcome> {
+  async #flush({ disk: number, vdi, generation, done, olderDone, chain }: FlushRequest): Promise<Outcome> {
+    const { disk } = this.#disk(number);
+    disk.ring?.tell(vdi, { generation, below: done, older: olderDone });
+    await disk.flush(chain.family, chain.layers);
+    return {};
+  }
+
+  async #retire(request: RetireRequest): Promise<Outcome> {
+    const { disk: number, copies, vdi, generation, done, olderDone, objects } = request;
     const { disk, recovery } = this.#disk(number);
+    disk.ring?.tell(vdi, { generation, below: done, older: olderDone });
     // What is still to be pulled may differ, whatever the writer knows.
     const settled = objects.filter(({ family, pg, index }) => !recovery.isToDo({ copies, pg }, family, index));
     await retireObjects(
@@ -163,17 +177,17 @@ export class DiskWork {
     return {};
   }
 
-  #activeOf({ vdi, chain }: FenceRequest): FenceAnswer {
-    const disks: FenceAnswer['disks'][number][] = [];
+  #doubtsOf({ vdi, generation, chain }: FenceRequest): FenceAnswer {
+    const disks: FencedDisk[] = [];
     for (const { disk } of this.#disks.values()) {
       if (disk.failed) continue;
       const layers = chain.layers.map(({ layer }) => layer);
-      const found = new Map<string, { family: number; layer: number; index: number }>();
+      const found = new Map<string, ActiveName>();
       for (const entry of [...activeOfVdi(disk, vdi), ...activeOfLayers(disk, chain.family, layers)]) {
         const { family, layer, index } = entry;
-        found.set(`${family}/${layer}/${index}`, { family, layer, index });
+        found.set(`${family}/${layer}/${index}`, { family, layer, index, isOthers: entry.vdi !== vdi });
       }
-      disks.push({ disk: disk.number, active: [...found.values()] });
+      disks.push({ disk: disk.number, active: [...found.values()], ring: ringOf(disk, vdi, generation) });
     }
     return { disks };
   }
@@ -189,20 +203,23 @@ export class DiskWork {
     const { disk, locks } = this.#disk(number);
     const lock = await locks.exclusive(family, index);
     try {
-      return { body: await describeIndex(disk, { pg, family, index }) };
+      const description = await describeIndex(disk, { pg, family, index });
+      return { body: { description, doubts: doubtsAbout(disk, family, index) } satisfies DescribeAnswer };
     } finally {
       lock.release();
     }
   }
 
   async #fetch({ disk: number, pg, family, index, layer, serial, ranges }: FetchRequest): Promise<Outcome> {
+    const { disk } = this.#disk(number);
     const blocks: Buffer[] = [];
     for (const range of ranges) {
-      const block = await readBlocks(this.#disk(number).disk, { pg, family, index }, { ...range, layer, serial });
+      const block = await readBlocks(disk, { pg, family, index }, { ...range, layer, serial });
       if (!block) return { refusal: { reason: 'changed' } };
       blocks.push(block);
     }
-    return { body: blocks };
+    // After they were read: whatever they have of changes that are under way was noted before.
+    return { body: { blocks, doubts: doubtsAbout(disk, family, index) } satisfies FetchAnswer };
   }
 
   #disk(number: number): ReplicaDisk {
@@ -210,6 +227,35 @@ export class DiskWork {
     if (!disk) throw new Error(`disk ${number} was closed while it was in use`);
     return disk;
   }
+}
+
+/** Before a change is applied: what of the object it may make different from other copies, until it is done there too. */
+function noteChange(disk: Disk, order: WriteOrder, { chain, index, change, done, olderDone }: ChangeRequest): void {
+  const { ring } = disk;
+  if (!ring) return;
+  let [offset, length] = [0, OBJECT_BYTES];
+  if (change.kind === 'write') [offset, length] = [change.offset, change.data.length];
+  else if (change.kind === 'discard') [offset, length] = [change.offset, change.length];
+  else if (change.kind === 'cut') offset = change.length;
+  else if (change.kind === 'equal') ({ offset, length } = change.within);
+  // Of no bytes at all, it may make an object all the same.
+  length = Math.max(1, Math.min(length, OBJECT_BYTES - offset));
+  ring.put(order, chain.family, index, offset, length, done, olderDone);
+}
+
+function ringOf(disk: Disk, vdi: number, generation: number): FencedDisk['ring'] {
+  if (!disk.ring) return { bootId: '', complete: false, ranges: [] };
+  const { ranges, complete } = disk.ring.above(vdi);
+  const older = ranges.filter((range) => range.generation < generation);
+  return {
+    bootId: disk.ring.bootId,
+    complete,
+    ranges: older.map(({ family, index, offset, length }) => ({ family, index, offset, length })),
+  };
+}
+
+function doubtsAbout(disk: Disk, family: number, index: number): RingDoubts {
+  return disk.ring?.doubts(family, index) ?? { ranges: [], incomplete: [], lost: true };
 }
 
 async function apply(

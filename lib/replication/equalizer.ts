@@ -1,29 +1,32 @@
 import { HOLE, NO_END, NOTHING, OBJECT } from '../store/entry.js';
 import { type DescribedLayer, PULL_BLOCK_BYTES, PULL_HASH_BYTES } from '../store/object-pull.js';
-import type { Equalizing, Shape } from './messages.js';
-import type { Chain } from './object-io.js';
+import type { ByteRange, Equalizing, Shape } from './messages.js';
+import { type Chain, OBJECT_BYTES } from './object-io.js';
+import { blocksOf, type UnequalObject } from './unequal.js';
 import type { Writer } from './writer.js';
 
 /** Indexes that are made equal at the same time in the background. */
 const PARALLEL = 4;
 
-/** One object that a fence has found active. */
-export interface UnequalObject {
-  readonly family: number;
-  readonly layer: number;
-  readonly index: number;
+/** What is left to be made equal of one index. */
+interface Left {
+  /** By layer. */
+  readonly objects: Map<number, UnequalObject>;
+  /** Times that something was added. */
+  additions: number;
 }
 
 /**
- * Makes equal what a fence has found active: on demand before an index is used, and all of it in the background. What
- * one in-sync member has is written, as ordinary changes, to all of `acting`.
+ * Makes equal what a fence has found that may differ: on demand before an index is used, and all of it in the background.
+ * What one in-sync member has is written, as ordinary changes, to all of `acting`.
  */
 export class Equalizer {
   readonly #writer: Writer;
   readonly #chain: () => Chain;
-  /** By index, the objects that may differ there. */
-  readonly #left = new Map<number, UnequalObject[]>();
+  readonly #left = new Map<number, Left>();
   readonly #running = new Map<number, Promise<void>>();
+  /** Bytes of each copy that were looked at. */
+  compared = 0;
 
   constructor(writer: Writer, objects: Iterable<UnequalObject>, chain: () => Chain) {
     this.#writer = writer;
@@ -34,15 +37,28 @@ export class Equalizer {
   /** More of what may differ: of members that could not be asked before. */
   add(objects: Iterable<UnequalObject>): void {
     for (const object of objects) {
-      if (!this.#writer.inherit(object.family, object.layer, object.index)) continue;
-      const others = this.#left.get(object.index);
-      if (others) others.push(object);
-      else this.#left.set(object.index, [object]);
+      const { family, layer, index, blocks } = object;
+      const isUnequal = blocks === null || blocks.length > 0;
+      this.#writer.inherit(family, layer, index, isUnequal);
+      if (!isUnequal) continue;
+      let left = this.#left.get(index);
+      if (!left) {
+        left = { objects: new Map(), additions: 0 };
+        this.#left.set(index, left);
+      }
+      const known = left.objects.get(layer);
+      left.objects.set(layer, known ? { ...object, blocks: joined(known.blocks, blocks) } : object);
+      left.additions++;
     }
   }
 
   get isDone(): boolean {
     return this.#left.size === 0;
+  }
+
+  /** Whether copies of the index may still differ. */
+  holds(index: number): boolean {
+    return this.#left.has(index);
   }
 
   /** Resolves when the index is equal, or the writer was stopped. */
@@ -66,11 +82,14 @@ export class Equalizer {
   }
 
   async #equalize(index: number): Promise<void> {
-    const objects = this.#left.get(index)!;
+    const left = this.#left.get(index)!;
     for (;;) {
+      // No change is begun here before it is equal; one that was, before it was known, would be undone.
+      await this.#writer.idle(index);
       const since = this.#writer.since(index);
+      const { additions } = left;
       let stopped = false;
-      for (const object of objects) {
+      for (const object of left.objects.values()) {
         const chain = chainFor(object, this.#chain());
         const equal = await this.#differences(chain, object);
         if (equal === 'stopped') stopped = true;
@@ -79,31 +98,47 @@ export class Equalizer {
       }
       if (this.#writer.stopped) return;
       // Started over if the members are others now.
-      if (!stopped && this.#writer.since(index) === since) break;
+      if (!stopped && left.additions === additions && this.#writer.since(index) === since) break;
     }
-    for (const { layer } of objects) this.#writer.equalized(layer, index);
     this.#left.delete(index);
+    for (const { layer } of left.objects.values()) this.#writer.equalized(layer, index);
   }
 
   /** What has to be written so that every copy is as the source's; null where they are equal. */
-  async #differences(chain: Chain, { layer, index }: UnequalObject): Promise<Equalizing | null | 'stopped'> {
-    const described = await this.#writer.look(chain, index, { kind: 'inspect', layers: [layer] });
+  async #differences(chain: Chain, { layer, index, blocks }: UnequalObject): Promise<Equalizing | null | 'stopped'> {
+    this.compared += blocks ? blocks.reduce((sum, { length }) => sum + length, 0) : OBJECT_BYTES;
+    const described = await this.#writer.look(chain, index, { kind: 'inspect', layer, blocks });
     if (!described) return 'stopped';
     const source = this.#writer.insync(index).find((disk) => described.has(disk));
     if (source === undefined) return 'stopped';
-    const byDisk = new Map<number, DescribedLayer | null>();
-    for (const [disk, layers] of described) byDisk.set(disk, (layers as DescribedLayer[])[0] ?? null);
+    const byDisk = described as ReadonlyMap<number, DescribedLayer | null>;
     const wanted = byDisk.get(source) ?? null;
     const others = [...byDisk.values()];
-    const blocks = wanted?.kind === OBJECT ? differingBlocks(wanted, others) : [];
     const shape = shapeOf(wanted);
-    if (blocks.length === 0 && others.every((other) => isSameShape(shapeOf(other), shape))) return null;
-    if (blocks.length === 0) return { kind: 'equal', layer, shape, blocks: [] };
-    const change = { kind: 'extract', layer, ranges: blocks } as const;
-    const extracted = await this.#writer.look(chain, index, change, source);
+    // Made, or removed, by a change that not all have carried out: what shows from below is all through the object then.
+    if (blocks && others.some((other) => shapeOf(other).kind !== shape.kind)) {
+      return this.#differences(chain, { family: chain.family, layer, index, blocks: null });
+    }
+    const differing = wanted?.kind === OBJECT ? differingBlocks(wanted, others) : [];
+    const within = blocks ? hullOf(blocks) : WHOLE;
+    if (differing.length === 0 && others.every((other) => isSameShape(shapeOf(other), shape))) return null;
+    if (differing.length === 0) return { kind: 'equal', layer, shape, within, blocks: [] };
+    const extracted = await this.#writer.look(chain, index, { kind: 'extract', layer, ranges: differing }, source);
     if (!extracted) return 'stopped';
-    return { kind: 'equal', layer, shape, blocks: extracted.get(source) as Equalizing['blocks'] };
+    return { kind: 'equal', layer, shape, within, blocks: extracted.get(source) as Equalizing['blocks'] };
   }
+}
+
+const WHOLE: ByteRange = { offset: 0, length: OBJECT_BYTES };
+
+/** Of whole blocks, in their order. */
+function hullOf(blocks: readonly ByteRange[]): ByteRange {
+  const [first, last] = [blocks[0]!, blocks.at(-1)!];
+  return { offset: first.offset, length: last.offset + last.length - first.offset };
+}
+
+function joined(one: UnequalObject['blocks'], other: UnequalObject['blocks']): UnequalObject['blocks'] {
+  return one && other && blocksOf([...one, ...other]);
 }
 
 /** The layer, with what lies below it where the image's chain has it. */

@@ -1,8 +1,8 @@
-import type { ClusterMap } from '../cluster/cluster-map.js';
-import type { UnequalObject } from './equalizer.js';
+import { type ClusterMap, isDiskUp } from '../cluster/cluster-map.js';
 import type { Inquiries } from './inquiries.js';
 import type { FenceAnswer } from './messages.js';
 import type { Chain } from './object-io.js';
+import { type UnequalObject, unequalObjects } from './unequal.js';
 import type { WriterRecord } from './writer-record.js';
 
 /** Why the role is taken: what only has to be made equal leaves its holder's handles alone. */
@@ -16,6 +16,7 @@ export interface FenceOptions {
   refreshMap(): Promise<ClusterMap>;
   /** What the image shows now. */
   chain(): Chain;
+  pgOf(family: number, index: number): number;
 }
 
 /** Whom a fence has asked, and what they know. */
@@ -31,6 +32,12 @@ export interface FenceFindings {
  */
 export class Fence {
   readonly #options: FenceOptions;
+  /** Of the map that was read. */
+  #epoch = 0;
+  #generation = 0;
+  /** Disks that have answered, under this generation. */
+  readonly #heard = new Set<number>();
+  #hasHeardAll = true;
 
   constructor(options: FenceOptions) {
     this.#options = options;
@@ -39,13 +46,23 @@ export class Fence {
   /** To be called when the generation is stored. Null where the store does not answer, or a later one is known. */
   async findings(generation: number, incarnation: number): Promise<FenceFindings | null> {
     const map = await this.#options.refreshMap().catch(() => null);
-    const unequal = map && (await this.ask(map, generation, incarnation));
+    if (!map) return null;
+    this.#epoch = map.epoch;
+    this.#generation = generation;
+    this.#heard.clear();
+    this.#hasHeardAll = false;
+    const unequal = await this.ask(map, generation, incarnation);
     return unequal && { map, unequal };
   }
 
-  /** What every host that is up has active of the image; null where one knows a later generation. */
+  /** The role is held without a fence: whoever had it has left nothing that differs. */
+  skip(): void {
+    this.#hasHeardAll = true;
+  }
+
+  /** What may differ as far as the hosts know that are up; null where one knows a later generation. */
   async ask(map: ClusterMap, generation: number, incarnation: number): Promise<UnequalObject[] | null> {
-    const { inquiries, vdi, copies } = this.#options;
+    const { inquiries, vdi, copies, pgOf } = this.#options;
     const hosts = Object.keys(map.hosts).filter((host) => map.hosts[host]!.up);
     const message = {
       ...({ type: 'fence', epoch: map.epoch, vdi, generation, incarnation, copies } as const),
@@ -54,16 +71,35 @@ export class Fence {
     const replies = await Promise.all(
       hosts.map((host) => inquiries.ask(host, (request) => ({ ...message, request })).answer),
     );
-    const found = new Map<string, UnequalObject>();
-    for (const reply of replies) {
-      // A host that is not up any more answers nobody, and comes back without an older generation.
-      if (!reply) continue;
-      if (reply.refusal) return null;
-      for (const { active } of (reply.body as FenceAnswer).disks) {
-        for (const object of active) found.set(`${object.family}/${object.layer}/${object.index}`, object);
+    // A host that is not up any more answers nobody, and comes back without an older generation.
+    if (replies.some((reply) => reply?.refusal)) return null;
+    const answers = replies.flatMap((reply) => (reply?.body as FenceAnswer | undefined)?.disks ?? []);
+    if (generation === this.#generation) for (const { disk } of answers) this.#heard.add(disk);
+    return unequalObjects(map, copies, answers, pgOf);
+  }
+
+  /**
+   * Whether every disk has answered that has a copy by this map, and had one before the fence: what one knows that has
+   * not is not known to be equal, or done. Who joined since makes itself equal.
+   */
+  hasHeardAll(map: ClusterMap): boolean {
+    this.#hasHeardAll ||= this.#unheard(map).next().done === true;
+    return this.#hasHeardAll;
+  }
+
+  /** Whether a disk can be asked by this map that has not answered. */
+  hearsMoreBy(map: ClusterMap): boolean {
+    if (this.hasHeardAll(map)) return false;
+    for (const disk of this.#unheard(map)) if (isDiskUp(map, disk)) return true;
+    return false;
+  }
+
+  *#unheard(map: ClusterMap): Generator<number> {
+    for (const { acting, insync, joined } of map.tables[this.#options.copies] ?? []) {
+      for (const disk of acting.length > 0 ? acting : insync) {
+        if (!this.#heard.has(disk) && (joined?.[disk] ?? 0) <= this.#epoch) yield disk;
       }
     }
-    return [...found.values()];
   }
 }
 

@@ -1,5 +1,7 @@
 import type { Report } from '../cluster/observation.js';
 import type { ListedEntry } from '../store/group-list.js';
+import type { IndexDescription } from '../store/object-pull.js';
+import type { RingDoubts } from '../store/write-ring.js';
 import type { Chain } from './object-io.js';
 
 /**
@@ -15,22 +17,29 @@ export type Change =
   | { readonly kind: 'allocate'; readonly end: number }
   /** Removes what the first layer has from `length` bytes of the object on. */
   | { readonly kind: 'cut'; readonly length: number }
-  /** Changes nothing; answers what these layers have at the index. */
-  | { readonly kind: 'inspect'; readonly layers: readonly number[] }
+  /** Changes nothing; answers what a layer has at the index, and the hashes of these blocks of it; null: of all. */
+  | { readonly kind: 'inspect'; readonly layer: number; readonly blocks: readonly ByteRange[] | null }
   /** Changes nothing; answers these ranges of one layer's object. */
   | {
       readonly kind: 'extract';
       readonly layer: number;
-      readonly ranges: readonly { readonly offset: number; readonly length: number }[];
+      readonly ranges: readonly ByteRange[];
     }
   /** Makes one layer's object what it is on the member that was chosen to be equal to. */
   | Equalizing;
+
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
 
 export interface Equalizing {
   readonly kind: 'equal';
   readonly layer: number;
   /** What the layer has there: an object of `end` bytes, a hole marker, or no entry. */
   readonly shape: Shape;
+  /** All that may differ lies in there, its end too. */
+  readonly within: ByteRange;
   /** Blocks of the object that may differ; with no entry or a hole, none. */
   readonly blocks: readonly { readonly offset: number; readonly data: Buffer }[];
 }
@@ -65,12 +74,18 @@ interface HolderRequest {
   readonly incarnation: number;
 }
 
-export interface ChangeRequest extends GroupRequest, HolderRequest {
+/** Which of an image's changes can make no copy differ from the others any more. */
+export interface Progress {
+  /** Every change of this generation below that sequence was answered by all of `acting`, each under the `since` then. */
+  readonly done: number;
+  /** What the changes of older generations left different is equal at all of `acting`. */
+  readonly olderDone: boolean;
+}
+
+export interface ChangeRequest extends GroupRequest, HolderRequest, Progress {
   readonly type: 'change';
   /** Grows with each change of the generation; one that is sent again keeps its own. */
   readonly sequence: number;
-  /** Every change of this generation below it, and of every older one, was answered by all of `acting`. */
-  readonly done: number;
   readonly change: Change;
 }
 
@@ -99,7 +114,7 @@ interface GroupsRequest extends Request {
 }
 
 /** Makes durable what the disk was sent of the image. */
-export interface FlushRequest extends GroupsRequest, HolderRequest {
+export interface FlushRequest extends GroupsRequest, HolderRequest, Progress {
   readonly type: 'flush';
 }
 
@@ -120,7 +135,7 @@ export interface EndRequest extends GroupsRequest {
 }
 
 /** Tells that no copy of these objects can differ from the others any more. */
-export interface RetireRequest extends Request, HolderRequest {
+export interface RetireRequest extends Request, HolderRequest, Progress {
   readonly type: 'retire';
   readonly copies: number;
   readonly epoch: number;
@@ -151,10 +166,34 @@ export interface FenceRequest extends HolderRequest {
 
 /** What may differ between copies of an image, as far as one host knows. */
 export interface FenceAnswer {
-  readonly disks: readonly {
-    readonly disk: number;
-    readonly active: readonly { readonly family: number; readonly layer: number; readonly index: number }[];
-  }[];
+  readonly disks: readonly FencedDisk[];
+}
+
+export interface FencedDisk {
+  readonly disk: number;
+  /** Objects that may differ. */
+  readonly active: readonly ActiveName[];
+  /** Where they may, of changes of generations before the fence's. */
+  readonly ring: {
+    /** Of the kernel under which all was noted. */
+    readonly bootId: string;
+    /** False where more may differ than `ranges` says. */
+    readonly complete: boolean;
+    readonly ranges: readonly FencedRange[];
+  };
+}
+
+export interface ActiveName {
+  readonly family: number;
+  readonly layer: number;
+  readonly index: number;
+  /** Another image wrote to it last: the ring's ranges of this one do not tell all. */
+  readonly isOthers: boolean;
+}
+
+export interface FencedRange extends ByteRange {
+  readonly family: number;
+  readonly index: number;
 }
 
 /** Asks an in-sync disk for all that it has of a group. */
@@ -183,6 +222,12 @@ export interface DescribeRequest extends Request {
   readonly index: number;
 }
 
+export interface DescribeAnswer {
+  readonly description: IndexDescription;
+  /** What the source may have that others do not, or lack: of the copy that is made of it, that is so as well. */
+  readonly doubts: RingDoubts;
+}
+
 /** Asks for the bytes of a described object. */
 export interface FetchRequest extends Request {
   readonly type: 'fetch';
@@ -194,6 +239,12 @@ export interface FetchRequest extends Request {
   readonly layer: number;
   readonly serial: number;
   readonly ranges: readonly { readonly offset: number; readonly length: number }[];
+}
+
+export interface FetchAnswer {
+  readonly blocks: readonly Buffer[];
+  /** As of a description: changes go on meanwhile. */
+  readonly doubts: RingDoubts;
 }
 
 /** What changes nothing, and needs no writer role. */

@@ -9,7 +9,15 @@ import { StoreError } from '../store/store-error.js';
 import type { IndexName } from '../store/to-do.js';
 import type { IndexLocks } from './index-locks.js';
 import type { Inquiries } from './inquiries.js';
-import type { DescribeRequest, FetchRequest, ListAnswer, ListRequest, Reply } from './messages.js';
+import type {
+  DescribeAnswer,
+  DescribeRequest,
+  FetchAnswer,
+  FetchRequest,
+  ListAnswer,
+  ListRequest,
+  Reply,
+} from './messages.js';
 
 /** Indexes of a disk that are pulled at the same time, those that a write waits for not counted. */
 const PULLS_PARALLEL = 4;
@@ -264,17 +272,23 @@ export class Recovery {
       if (!this.#disk.toDo.has(group, family, index)) return;
       const { disk, host, epoch } = this.#source(group);
       const where = { disk, ...group, epoch, family, index };
-      const description = await this.#ask<Parameters<typeof pullIndex>[2]>(joining, host, {
-        type: 'describe',
-        ...where,
-      });
+      const { description, doubts } = await this.#ask<DescribeAnswer>(joining, host, { type: 'describe', ...where });
+      const all = [doubts];
       await pullIndex(this.#disk, { pg: group.pg, family, index }, description, {
         group,
         fetch: async ({ layer, serial, offset, length }) => {
           const ranges = [{ offset, length }];
-          const blocks = await this.#ask<Buffer[]>(joining, host, { type: 'fetch', ...where, layer, serial, ranges });
-          return blocks[0]!;
+          const answer = await this.#ask<FetchAnswer>(joining, host, {
+            type: 'fetch',
+            ...where,
+            layer,
+            serial,
+            ranges,
+          });
+          all.push(answer.doubts);
+          return answer.blocks[0]!;
         },
+        installing: () => this.#disk.ring?.inherit(all),
       });
       await this.#context.onInstalled(this.#disk);
     } finally {

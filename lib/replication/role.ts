@@ -1,12 +1,13 @@
 import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
-import { Equalizer, type UnequalObject } from './equalizer.js';
+import { Equalizer } from './equalizer.js';
 import { Fence, type Purpose, recordAfterFence } from './fence.js';
 import { isGone } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
+import type { UnequalObject } from './unequal.js';
 import { type Unflushed, Writer } from './writer.js';
 import type { WriterRecord } from './writer-record.js';
 import { WriterStore } from './writer-store.js';
@@ -91,10 +92,10 @@ export class WriterRole {
   constructor(context: RoleContext, options: RoleOptions) {
     this.#context = context;
     this.#options = options;
-    const { coordination, inquiries, refreshMap } = context;
+    const { coordination, inquiries, refreshMap, pgOf } = context;
     const { vdi, copies, chain } = options;
     this.#store = new WriterStore(coordination, vdi);
-    this.#fence = new Fence({ inquiries, vdi, copies, refreshMap, chain });
+    this.#fence = new Fence({ inquiries, vdi, copies, refreshMap, chain, pgOf });
   }
 
   get writer(): Writer | null {
@@ -113,13 +114,13 @@ export class WriterRole {
   async change(chain: () => Chain, index: number, change: Change, opened: number): Promise<void> {
     for (;;) {
       const writer = await this.take('write', opened);
-      await this.#equalizer?.before(index);
       const admission = this.#options.reaches(endOf(index, change));
       if (admission) {
         await admission;
         // The role may have gone meanwhile, and whoever had it may have changed what was admitted.
         continue;
       }
+      if (this.#equalizer?.holds(index)) void this.#equalizer.before(index);
       if (await writer.change(chain(), index, change)) return;
     }
   }
@@ -235,12 +236,19 @@ export class WriterRole {
   mapAdopted(map: ClusterMap): void {
     const writer = this.#writer;
     if (!writer) return;
-    const hearsMore = writer.hearsMoreBy(map);
+    const hearsMore = writer.hearsMoreBy(map) || this.#fence.hearsMoreBy(map);
     writer.mapAdopted(map);
     if (hearsMore) void this.#askMore(writer, map);
+    else this.#settleOlder(writer);
   }
 
-  /** Groups have restarted whose members could not be asked by the fence: what they have active is found out now. */
+  /** Whatever older generations have left different is equal when all is that was found, and everybody was asked. */
+  #settleOlder(writer: Writer): void {
+    if (this.#writer !== writer || writer.isOlderDone || this.#learning > 0 || !this.#equalizer?.isDone) return;
+    if (this.#fence.hasHeardAll(this.#context.map())) writer.settleOlder();
+  }
+
+  /** Groups have members now that could not be asked by the fence: what they know of is found out. */
   async #askMore(writer: Writer, map: ClusterMap): Promise<void> {
     this.#learning++;
     const asked = this.#fence.ask(map, writer.generation, this.#context.incarnation());
@@ -253,7 +261,11 @@ export class WriterRole {
       return;
     }
     this.#equalizer?.add(found);
-    void this.#equalizer?.all();
+    this.#equalizeAll(writer);
+  }
+
+  #equalizeAll(writer: Writer): void {
+    void this.#equalizer?.all().then(() => this.#settleOlder(writer));
   }
 
   linkOpened(host: string): void {
@@ -303,7 +315,8 @@ export class WriterRole {
 
   async #release(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
     const isEqual = await this.#within(this.#equalizer?.all().then(() => true) ?? Promise.resolve(true));
-    if (!isEqual || this.#learning > 0) return false;
+    this.#settleOlder(writer);
+    if (!isEqual || this.#learning > 0 || !writer.isOlderDone) return false;
     // What begins later would reach some copies only, and the next holder takes them for equal.
     writer.close();
     const given = await this.#giveTo(writer, to);
@@ -546,8 +559,9 @@ export class WriterRole {
     });
     this.#writer = writer;
     this.#served = true;
+    if (unequal === null) this.#fence.skip();
     this.#equalizer = new Equalizer(writer, unequal ?? [], chain);
-    void this.#equalizer.all();
+    this.#equalizeAll(writer);
     return writer;
   }
 

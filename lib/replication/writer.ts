@@ -1,6 +1,6 @@
 import { type ClusterMap, groupIn, type MapGroup } from '../cluster/cluster-map.js';
 import { ActiveObjects, type WriterObject } from './active-objects.js';
-import type { Change, ChangeRequest, FlushRequest, Refusal, Reply, RetireRequest } from './messages.js';
+import type { Change, ChangeRequest, FlushRequest, Progress, Refusal, Reply, RetireRequest } from './messages.js';
 import type { Chain } from './object-io.js';
 
 /** Active objects of an image, at most; a change that would make one more waits. */
@@ -129,7 +129,10 @@ export class Writer {
   #flushesBegun = 0;
   readonly #active = new ActiveObjects();
   readonly #groups = new Map<number, WrittenGroup>();
-  /** Changes that wait for room among the active objects. */
+  /** By index, its active objects that are not equal. */
+  readonly #unequal = new Map<number, number>();
+  #olderDone: boolean;
+  /** Changes that wait for their index to be equal, or for room among the active objects. */
   readonly #held: Held[] = [];
   readonly #awaiting: (() => void)[] = [];
   #makingRoom = false;
@@ -141,6 +144,7 @@ export class Writer {
     this.generation = options.generation;
     this.#port = options.port;
     this.#map = options.map;
+    this.#olderDone = !options.afterFence;
     if (!options.afterFence) return;
     for (const [pg, { acting }] of (options.map.tables[options.copies] ?? []).entries()) {
       if (acting.length > 0) continue;
@@ -183,33 +187,63 @@ export class Writer {
     return { epoch: this.#map.epoch, pgs };
   }
 
+  /** What is told with each request of what is done: see Progress. */
+  get progress(): Progress {
+    return { done: this.done, olderDone: this.#olderDone };
+  }
+
+  /** All that older generations have left different is equal, as far as anybody who had a copy then can know. */
+  settleOlder(): void {
+    this.#olderDone = true;
+  }
+
+  get isOlderDone(): boolean {
+    return this.#olderDone;
+  }
+
   /**
-   * Takes over an object that an older generation may have left different; made equal by the caller. Answers false where
-   * it is known already.
+   * Takes over an object that an older generation may have left active. Where it is not equal, the caller makes it so,
+   * and changes of the index wait until `equalized` is called.
    */
-  inherit(family: number, layer: number, index: number): boolean {
-    if (this.#active.get(layer, index)) return false;
+  inherit(family: number, layer: number, index: number, isUnequal: boolean): void {
     const pg = this.#options.pgOf(index);
-    const object = this.#activate(family, layer, index, pg);
-    object.unequal = true;
-    // Once it is equal and flushed, whatever this generation has sent to it so far is covered as well.
-    object.sequence = this.#sequence - 1;
+    if (!this.#active.get(layer, index)) {
+      const object = this.#activate(family, layer, index, pg);
+      // Once it is equal and flushed, whatever this generation has sent to it so far is covered as well.
+      object.sequence = this.#sequence - 1;
+    }
+    const object = this.#active.get(layer, index)!;
+    if (isUnequal && !object.unequal) this.#unequal.set(index, (this.#unequal.get(index) ?? 0) + 1);
+    object.unequal ||= isUnequal;
     const written = this.#written(pg);
     written.clean = false;
     written.unflushed = true;
-    written.touched = this.#flushesBegun;
-    return true;
+    for (const touched of [object, written]) touched.touched = this.#flushesBegun;
   }
 
   /** The copies of an inherited object are equal now, and on disk only after a flush. */
   equalized(layer: number, index: number): void {
     const object = this.#active.get(layer, index);
-    if (!object) return;
+    if (!object?.unequal) return;
     object.unequal = false;
+    const left = this.#unequal.get(index)! - 1;
+    if (left > 0) this.#unequal.set(index, left);
+    else this.#unequal.delete(index);
     const written = this.#written(object.pg);
     for (const touched of [object, written]) touched.touched = this.#flushesBegun;
     written.clean = false;
+    this.#admitHeld();
     this.#makeRoom();
+  }
+
+  /** Resolves when nothing is on its way that changes the index, or the writer was stopped. */
+  async idle(index: number): Promise<void> {
+    while (this.#isChanging(index)) await this.replies();
+  }
+
+  #isChanging(index: number): boolean {
+    for (const operation of this.#operations.values()) if (operation.object && operation.index === index) return true;
+    return false;
   }
 
   /** Resolves when the change is done, with what each disk answered; null where the writer was stopped or closed before. */
@@ -361,8 +395,10 @@ export class Writer {
     this.#wake();
   }
 
-  /** Only what would make one more active object: a change of one that is active makes room in the end. */
+  /** For an index to become equal; or for room, what would make one more active object: others make room in the end. */
   #mustWait(held: Held): boolean {
+    if (held.change.kind === 'equal') return false;
+    if (this.#unequal.size > 0 && this.#unequal.has(held.index)) return true;
     return this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(layerOf(held), held.index);
   }
 
@@ -413,12 +449,14 @@ export class Writer {
       operation.resolve(null);
       return;
     }
-    const { generation, done } = this;
+    const { generation } = this;
+    const { done, olderDone } = this.progress;
     for (const disk of only === null ? group.acting : group.acting.filter((each) => each === only)) {
       const request: ChangeRequest = {
         type: 'change',
         request: this.#port.nextRequest(),
-        ...{ disk, copies, pg, since: group.since, vdi, generation, incarnation, chain, index, sequence, done, change },
+        ...{ disk, copies, pg, since: group.since, vdi, generation, incarnation, chain, index, sequence, change },
+        ...{ done, olderDone },
       };
       operation.asked.set(disk, request);
       this.#requests.set(request.request, operation);
@@ -468,6 +506,7 @@ export class Writer {
         type: 'flush',
         request: this.#port.nextRequest(),
         ...{ disk, copies, pgs, since, vdi, generation, incarnation, chain: flush.chain },
+        ...this.progress,
       };
       flush.asked.set(request.request, request);
       this.#requests.set(request.request, flush);
@@ -538,6 +577,7 @@ export class Writer {
         type: 'retire',
         request: this.#port.nextRequest(),
         ...{ disk, copies, epoch: this.#map.epoch, vdi, generation, incarnation },
+        ...this.progress,
         objects: objects.map(({ family, pg, index, layer, sequence }) => ({ family, pg, index, layer, sequence })),
       };
       this.#retirements.set(request.request, request);
@@ -579,9 +619,11 @@ export class Writer {
   }
 
   #admitHeld(): void {
-    while (this.#held.length > 0) {
-      if (this.#mustWait(this.#held[0]!)) return;
-      this.#begin(this.#held.shift()!);
+    if (this.#held.length === 0) return;
+    const held = this.#held.splice(0);
+    for (const each of held) {
+      if (this.#mustWait(each)) this.#held.push(each);
+      else this.#begin(each);
     }
   }
 

@@ -1,5 +1,5 @@
 import { crypto_generichash } from 'sodium-native';
-import { CHUNK_BYTES } from './constants.js';
+import { CHUNK_BYTES, OBJECT_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import type { OpenFile } from './open-file.js';
 import { isZero } from './zeros.js';
@@ -16,12 +16,29 @@ export function blockCount(length: number): number {
   return Math.ceil(length / PULL_BLOCK_BYTES);
 }
 
-/** A hash (BLAKE2b) of each block of the file's first `length` bytes, the last of which may be short. */
-export async function hashBlocks(disk: Disk, file: OpenFile, length: number): Promise<Buffer> {
+const WHOLE = [{ offset: 0, length: OBJECT_BYTES }];
+
+/**
+ * A hash (BLAKE2b) of each block of the file's first `length` bytes, the last of which may be short. `ranges`, of whole
+ * blocks, are all that is looked at: the others have hashes of zeros.
+ */
+export async function hashBlocks(
+  disk: Disk,
+  file: OpenFile,
+  length: number,
+  ranges: readonly { offset: number; length: number }[] = WHOLE,
+): Promise<Buffer> {
   const hashes = Buffer.alloc(blockCount(length) * PULL_HASH_BYTES);
+  for (const range of ranges) {
+    await hashRange(disk, file, range.offset, Math.min(length, range.offset + range.length), hashes);
+  }
+  return hashes;
+}
+
+async function hashRange(disk: Disk, file: OpenFile, from: number, to: number, hashes: Buffer): Promise<void> {
   await disk.chunks.with(async (chunk) => {
-    for (let position = 0; position < length; position += CHUNK_BYTES) {
-      const wanted = Math.min(CHUNK_BYTES, length - position);
+    for (let position = from; position < to; position += CHUNK_BYTES) {
+      const wanted = Math.min(CHUNK_BYTES, to - position);
       const filled = await disk.io.read(file.fd, chunk, wanted, position);
       // The file was cut since its length was asked for.
       chunk.fill(0, filled, wanted);
@@ -33,7 +50,6 @@ export async function hashBlocks(disk: Disk, file: OpenFile, length: number): Pr
       }
     }
   });
-  return hashes;
 }
 
 /** Whether a block is known to be nothing but zeros. A block behind the last counts so. */

@@ -47,6 +47,8 @@ export interface DiskOptions {
    * ring. Activity is durable unless told otherwise.
    */
   replicated?: boolean;
+  /** Of this disk alone, for its ring; the disk's own unless set. In memory (/dev/shm), a slow disk holds nobody up. */
+  ringDirectory?: string;
   system?: System;
 }
 
@@ -103,6 +105,7 @@ export class Disk extends EventEmitter<DiskEvents> {
   /** Cleared by the first clone that the file system refuses. */
   clones = true;
   readonly #lock: number;
+  readonly #ringDirectory: string;
   readonly #health: Health;
   readonly #ending = new AbortController();
   /** What an earlier process left in the page cache. No flush answers before. */
@@ -117,6 +120,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.replicated = options.replicated ?? false;
     this.durableActivity = options.durableActivity ?? this.replicated;
     this.#lock = lock;
+    this.#ringDirectory = options.ringDirectory ?? directory;
     this.system = options.system ?? SYSTEM;
     const { files, time } = this.system;
     this.io = new FileIo(options.operationsMax ?? OPERATIONS_MAX, (reason) => this.emit('failed', reason), files);
@@ -193,7 +197,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.space.refresh();
     await this.index.keepSpare();
     // Before the boot id is stored, which says that all of this boot was noted.
-    if (this.replicated) this.ring = await WriteRing.open(this.io, this.directory, bootId, rebooted || !known);
+    if (this.replicated) this.ring = await WriteRing.open(this.io, this.#ringDirectory, bootId, rebooted || !known);
     let disposeReplaced = () => {};
     await this.index.commit(() => {
       if (rebooted) {

@@ -48,6 +48,7 @@ export interface Files {
   rm(path: string, options: { recursive: boolean; force: boolean }, done: Ended): void;
   copyFile(source: string, target: string, mode: number, done: Ended): void;
   closeSync(fd: number): void;
+  writeSync(fd: number, source: Buffer, offset: number, length: number, position: number): number;
   fstatSync(fd: number): FileStats;
   statfsSync(path: string): FilesystemStats;
   /** Punches a hole, keeping the length. */
@@ -75,6 +76,7 @@ export const NODE_FILES: Files = {
   rm: fs.rm,
   copyFile: fs.copyFile,
   closeSync: fs.closeSync,
+  writeSync: fs.writeSync,
   fstatSync: fs.fstatSync,
   statfsSync: fs.statfsSync,
   trim,

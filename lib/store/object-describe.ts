@@ -79,7 +79,30 @@ function nothingAt(layer: number): DescribedLayer {
   };
 }
 
-async function describeLayer(disk: Disk, place: Place, object: IndexedObject): Promise<DescribedLayer> {
+/**
+ * As `describeIndex`, of one layer, with the hashes of these blocks of its object alone, or of all. Null where there is
+ * nothing, and nothing active.
+ */
+export async function describeBlocks(
+  disk: Disk,
+  place: Place,
+  layer: number,
+  blocks: readonly { offset: number; length: number }[] | null,
+): Promise<DescribedLayer | null> {
+  if (disk.io.failure) throw disk.io.failure;
+  const { family, index } = place;
+  const objects = disk.index.scan(family, index, index + 1, Number.MAX_SAFE_INTEGER);
+  const object = objects.find((each) => each.layer === layer);
+  if (object) return describeLayer(disk, place, object, blocks ?? undefined);
+  return disk.layers.get(family, layer)?.active.has(index) ? nothingAt(layer) : null;
+}
+
+async function describeLayer(
+  disk: Disk,
+  place: Place,
+  object: IndexedObject,
+  blocks?: readonly { offset: number; length: number }[],
+): Promise<DescribedLayer> {
   const { family, index, layer, kind, serial, end } = object;
   const record = disk.layers.get(family, layer)?.active.get(index);
   const described = {
@@ -96,7 +119,7 @@ async function describeLayer(disk: Disk, place: Place, object: IndexedObject): P
   try {
     const length = (await disk.io.stat(file.fd)).size;
     const whole = await isWhole(disk, file);
-    return { ...described, length, whole, hashes: await hashBlocks(disk, file, length) };
+    return { ...described, length, whole, hashes: await hashBlocks(disk, file, length, blocks) };
   } finally {
     disk.files.release(file);
   }

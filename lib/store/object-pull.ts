@@ -14,6 +14,7 @@ export { PULL_BLOCK_BYTES, PULL_HASH_BYTES } from './block-hashes.js';
 export {
   type BlockRange,
   type DescribedLayer,
+  describeBlocks,
   describeIndex,
   type IndexDescription,
   readBlocks,
@@ -26,6 +27,8 @@ export interface PullOptions {
    * with that, and nothing has changed.
    */
   fetch(range: BlockRange): Promise<Buffer>;
+  /** Called when all was fetched, before anything of it is put in place. What it throws ends the pull. */
+  installing?(): void;
   /** The group, off whose to-do list the index is taken in the commit that installs it. */
   group: GroupName;
 }
@@ -81,6 +84,7 @@ export async function pullIndex(
     for (const described of description.layers) {
       layers.push(await prepareLayer(disk, place, described, own, options, result));
     }
+    options.installing?.();
     await installIndex(disk, place, layers, options.group);
   } catch (error) {
     for (const { made } of layers) if (made) abandon(disk, made.file);

@@ -1,3 +1,5 @@
+import type { WriteOrder } from './write-order.js';
+
 /*
  * A slot of the ring file, big-endian: checksum (32 bits), kind (8 bits) and three bytes of nothing, image, family, index,
  * offset, length (32 bits each), generation and sequence of the write, and of the image's last one that is done (48 bits
@@ -5,6 +7,8 @@
  */
 
 export const RING_SLOT_BYTES = 64;
+const FAMILY_START = 12;
+const INDEX_START = 16;
 const USED_BYTES = 52;
 const NUMBER_MAX = 2 ** 48 - 1;
 
@@ -31,22 +35,41 @@ export function encodeSlot(
   target: Buffer,
   slot: number,
   kind: number,
-  range: Omit<Slot, 'kind' | 'doneGeneration' | 'doneSequence'>,
+  { vdi, generation }: WriteOrder,
+  sequence: number,
+  family: number,
+  index: number,
+  offset: number,
+  length: number,
   doneGeneration: number,
   doneSequence: number,
 ): void {
   const start = slot * RING_SLOT_BYTES;
   target.writeUInt32BE(kind * 2 ** 24, start + 4);
-  target.writeUInt32BE(range.vdi, start + 8);
-  target.writeUInt32BE(range.family, start + 12);
-  target.writeUInt32BE(range.index, start + 16);
-  target.writeUInt32BE(range.offset, start + 20);
-  target.writeUInt32BE(range.length, start + 24);
-  target.writeUIntBE(range.generation, start + 28, 6);
-  target.writeUIntBE(Math.min(range.sequence, NUMBER_MAX), start + 34, 6);
+  target.writeUInt32BE(vdi, start + 8);
+  target.writeUInt32BE(family, start + FAMILY_START);
+  target.writeUInt32BE(index, start + INDEX_START);
+  target.writeUInt32BE(offset, start + 20);
+  target.writeUInt32BE(length, start + 24);
+  target.writeUIntBE(generation, start + 28, 6);
+  target.writeUIntBE(Math.min(sequence, NUMBER_MAX), start + 34, 6);
   target.writeUIntBE(doneGeneration, start + 40, 6);
   target.writeUIntBE(Math.min(doneSequence, NUMBER_MAX), start + 46, 6);
   target.writeUInt32BE(checksum(target, start), start);
+}
+
+export function clearSlot(target: Buffer, slot: number): void {
+  target.fill(0, slot * RING_SLOT_BYTES, (slot + 1) * RING_SLOT_BYTES);
+}
+
+/** Of a slot that is in use. */
+export function familyOfSlot(source: Buffer, slot: number): number {
+  return source.readUInt32BE(slot * RING_SLOT_BYTES + FAMILY_START);
+}
+
+/** Of a slot that is in use. */
+export function indexOfSlot(source: Buffer, slot: number): number {
+  return source.readUInt32BE(slot * RING_SLOT_BYTES + INDEX_START);
 }
 
 /** Null for a slot that is empty or torn. */
@@ -58,8 +81,8 @@ export function decodeSlot(source: Buffer, slot: number): Slot | null {
   return {
     kind,
     vdi: source.readUInt32BE(start + 8),
-    family: source.readUInt32BE(start + 12),
-    index: source.readUInt32BE(start + 16),
+    family: source.readUInt32BE(start + FAMILY_START),
+    index: source.readUInt32BE(start + INDEX_START),
     offset: source.readUInt32BE(start + 20),
     length: source.readUInt32BE(start + 24),
     generation: source.readUIntBE(start + 28, 6),

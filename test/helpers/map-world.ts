@@ -47,7 +47,6 @@ export class MapWorld {
       renewedMs: 0,
       downMs: 0,
       evicted: false,
-      unreachable: [],
       keptOutMs: null,
     };
   }

@@ -40,6 +40,8 @@ export function write(offset: number, length: number): Change {
   return { kind: 'write', offset, data: Buffer.alloc(length) };
 }
 
+const NOTHING_DONE = { done: 0, olderDone: false };
+
 /** A member on the host that has disk 1, whose driver does what a test tells it to; what happens is noted in order. */
 export class MemberScript implements MemberPort {
   readonly member: Member;
@@ -72,7 +74,7 @@ export class MemberScript implements MemberPort {
       ...this.#ofGroup(),
       type: 'change',
       sequence: 1,
-      done: 0,
+      ...NOTHING_DONE,
       change: write(0, 512),
       ...fields,
     });
@@ -84,7 +86,7 @@ export class MemberScript implements MemberPort {
 
   flush(fields: Partial<FlushRequest> = {}, asker: Partial<Asker> = {}): number {
     const { pg, index, ...common } = this.#ofGroup();
-    return this.#receive(asker, { ...common, type: 'flush', pgs: [pg], ...fields });
+    return this.#receive(asker, { ...common, ...NOTHING_DONE, type: 'flush', pgs: [pg], ...fields });
   }
 
   next(fields: Partial<NextRequest> = {}, asker: Partial<Asker> = {}): number {
@@ -102,6 +104,7 @@ export class MemberScript implements MemberPort {
       vdi: VDI,
       generation: 5,
       incarnation: 1,
+      ...NOTHING_DONE,
     };
     const objects = [{ family: 1, pg: 0, index: 0, layer: 1, sequence: 1 }];
     return this.#receive({}, { ...common, type: 'retire', objects, ...fields });

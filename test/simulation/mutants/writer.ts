@@ -120,18 +120,17 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: EQUALIZER,
-        find: 'for (const [disk, layers] of described)',
-        replace: `for (const [disk, layers] of described)
-            if (this.#writer.insync(index).includes(disk))`,
+        find: 'const others = [...byDisk.values()];',
+        replace: `const others = [...byDisk]
+            .filter(([disk]) => this.#writer.insync(index).includes(disk))
+            .map(([, layer]) => layer);`,
       },
     ],
   },
   {
     name: 'made equal under an old `since`',
     why: 'Made equal by ordinary writes of the blocks that differ; started over if `since` changes.',
-    edits: [
-      { file: EQUALIZER, find: 'if (!stopped && this.#writer.since(index) === since)', replace: 'if (!stopped)' },
-    ],
+    edits: [{ file: EQUALIZER, find: ' && this.#writer.since(index) === since)', replace: ')' }],
   },
   {
     name: 'a role handed over with writes in flight',
