@@ -72,6 +72,7 @@ class TestHost {
   readonly conductor: Conductor;
   readonly liveness: HostLiveness;
   readonly failures: unknown[] = [];
+  unreachable: string[] = [];
   readonly #drivers: { close(): void }[];
 
   constructor(id: string, incarnation: number, store: FakeStore, clock: Clock) {
@@ -87,7 +88,11 @@ class TestHost {
       coordination,
       clock,
       liveness: this.liveness,
-      state: () => ({ adopted, disks: [{ number: disk, opens: 1, free: 1, room: 'ample' }] }),
+      state: () => ({
+        adopted,
+        disks: [{ number: disk, opens: 1, free: 1, room: 'ample' }],
+        unreachable: this.unreachable,
+      }),
       storeIncarnation: async (raised) => this.conductor.raised(raised),
       sawMap: ({ value, modRevision }) => {
         const map = decodeClusterMap(value);
@@ -177,19 +182,57 @@ test('conductor: a host that renewed since is not marked down', async (t) => {
 test('conductor: a host that others cannot reach is thrown out, and let in when it reaches them', async (t) => {
   const { store, clock, host } = cluster('abc');
   await clock.pass(4 * TTL);
-  const conductor = host(store.conductor).conductor;
-  for (const [from, peer] of ['ac', 'bc', 'ca', 'cb'].map(([from, peer]) => [from!, peer!] as const)) {
-    conductor.report(clock.now, { type: 'unreachable', host: from, incarnation: 1, peer });
-  }
-  await clock.pass(1000);
+  for (const [from, ...peers] of ['ac', 'bc', 'cab']) host(from!).unreachable = peers;
+  await clock.pass(1500);
   t.ok(store.data.has(evictKey('c')));
   await clock.pass(2 * TTL);
   t.is(store.map!.hosts.c!.up, false);
+  for (const id of 'abc') host(id).unreachable = [];
   const { conductor: present } = host(store.conductor);
   present.report(clock.now, { type: 'reaches', host: 'c', peers: ['a', 'b'] });
   await clock.pass(2 * TTL);
   t.absent(store.data.has(evictKey('c')));
   t.is(store.map!.hosts.c!.up, true);
+});
+
+test('conductor: one that all others cannot reach is thrown out itself, and another conducts', async (t) => {
+  const { store, clock, host } = cluster('abcd');
+  await clock.pass(4 * TTL);
+  const cut = store.conductor;
+  const others = [...'abcd'].filter((id) => id !== cut);
+  // It hears of none of their reports, and they of none of its maps but by the store.
+  host(cut).unreachable = others;
+  for (const id of others) host(id).unreachable = [cut];
+  await clock.pass(1500);
+  t.ok(store.data.has(evictKey(cut)));
+  t.absent(
+    others.some((id) => store.data.has(evictKey(id))),
+    'no other is',
+  );
+  await clock.pass(3 * TTL);
+  t.is(store.map!.hosts[cut]!.up, false);
+  t.not(store.conductor, cut);
+  t.is(host(cut).conductor.isConductor, false);
+});
+
+test('conductor: a host that starts over and over leaves the role to others, who can tell', async (t) => {
+  const { store, clock, host } = cluster('abc');
+  await clock.pass(3 * TTL);
+  const flapping = store.conductor;
+  host(flapping).close();
+  for (let incarnation = 2; incarnation < 14; incarnation++) {
+    const again = new TestHost(flapping, incarnation, store, clock);
+    await clock.pass(TTL);
+    again.close();
+  }
+  t.not(store.conductor, flapping);
+  const last = new TestHost(flapping, 14, store, clock);
+  await clock.pass(TTL);
+  t.absent(
+    store.map!.tables[3]!.some(({ insync }) => insync.includes(flapping.charCodeAt(0) - 96)),
+    'its disks are out',
+  );
+  last.close();
 });
 
 test('conductor: a store that rejects or never answers is asked again, and nobody answers meanwhile', async (t) => {

@@ -464,7 +464,7 @@ test('next map: a forced removal restarts with lossy from the copy that was chos
 
 test('next map: of two that cannot reach each other the one that more report is thrown out', (t) => {
   const { map } = healthy('abc');
-  const report = (host: string, peer: string) => ({ type: 'unreachable' as const, host, incarnation: 1, peer });
+  const report = (host: string, peer: string) => ({ host, incarnation: 1, peer });
   const none = new Set<string>();
   t.is(hostToEvict(map, [report('a', 'c'), report('c', 'a'), report('b', 'c'), report('c', 'b')], none), 'c');
   t.is(hostToEvict(map, [report('a', 'c'), report('c', 'a')], none), 'a', 'in a tie the lower id');
@@ -476,11 +476,11 @@ test('next map: never the only in-sync member is thrown out', (t) => {
   const world = healthy('ab');
   world.reboot('b').step();
   const report = (host: string, peer: string) => {
-    return { type: 'unreachable' as const, host, incarnation: world.map.hosts[host]!.incarnation, peer };
+    return { host, incarnation: world.map.hosts[host]!.incarnation, peer };
   };
   t.is(hostToEvict(world.map, [report('a', 'b'), report('b', 'a')], new Set()), 'b');
   const alone = healthy('a');
-  t.is(hostToEvict(alone.map, [{ type: 'unreachable', host: 'a', incarnation: 1, peer: 'x' }], new Set()), null);
+  t.is(hostToEvict(alone.map, [{ host: 'a', incarnation: 1, peer: 'x' }], new Set()), null);
 });
 
 test('next map: who was thrown out returns when it reaches all hosts that are up', (t) => {

@@ -25,7 +25,15 @@ export interface AliveRecord {
   /** Differs from renewal to renewal, so that each is a change. */
   readonly counter: number;
   readonly disks: readonly OpenDisk[];
+  /**
+   * Hosts that are up and that it has no link to. Here, as the conductor may be one of them: what is sent to it would be
+   * heard from its own side of the cut only.
+   */
+  readonly unreachable?: readonly string[];
 }
+
+/** What a heartbeat says of its host besides which one it is of. */
+export type AliveState = Pick<AliveRecord, 'adopted' | 'disks' | 'unreachable'>;
 
 export const ALIVE_PREFIX = '/alive/';
 /** A key below it stops the host of that name from renewing: it is being thrown out. */

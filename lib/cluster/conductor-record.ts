@@ -7,6 +7,8 @@ export interface ConductorRecord {
   readonly incarnation: number;
   /** Differs with each renewal. */
   readonly counter: number;
+  /** How often in a row a new incarnation of the host took the role at once. */
+  readonly takes: number;
 }
 
 export const CONDUCTOR_KEY = '/conductor';
@@ -14,7 +16,12 @@ export const CONDUCTOR_KEY = '/conductor';
 const codec = new RecordCodec<ConductorRecord>(
   'the record of the conductor',
   1,
-  z.strictObject({ host: z.string().min(1), incarnation: z.int().positive(), counter: z.int().nonnegative() }),
+  z.strictObject({
+    host: z.string().min(1),
+    incarnation: z.int().positive(),
+    counter: z.int().nonnegative(),
+    takes: z.int().nonnegative().default(0),
+  }),
 );
 
 export function encodeConductorRecord(record: ConductorRecord): Uint8Array {

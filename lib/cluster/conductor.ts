@@ -11,16 +11,22 @@ import {
 import { HOSTS_PREFIX, type HostRecord, hostKey } from './host-record.js';
 import { decodeAliveRecord, decodeHostRecord, encodeHostRecord } from './host-records.js';
 import { nextMap } from './next-map.js';
-import type { NextMapOptions, ReachesReport, Report, UnreachableReport } from './observation.js';
+import type { NextMapOptions, ReachesReport, Report } from './observation.js';
 import { Observer } from './observer.js';
 import { ReportBox } from './report-box.js';
-import { hostsToReadmit, hostToEvict } from './unreachable.js';
+import { hostsToReadmit, hostToEvict, unreachablePairs } from './unreachable.js';
 
 /** A look at everything, all of one revision: its answers by position. */
 const LOOK: readonly Operation[] = [{ range: ALIVE_PREFIX }, { range: HOSTS_PREFIX }, { range: EVICT_PREFIX }];
 
 /** So long a host that cannot conduct leaves the role to others: they take it after one TTL. */
 const STANDS_DOWN_TTLS = 4;
+/**
+ * A host that starts over and over never sees itself do so: each incarnation that conducts begins to count anew. After
+ * so many in a row that took the role at once, each sooner than a minute after the one before, others have it first.
+ */
+const TAKES_MAX = 3;
+const STEADY_MS = 1000 * 60;
 
 export interface ConductorOptions {
   readonly host: string;
@@ -56,6 +62,9 @@ export class Conductor {
   /** Of `/conductor`, as it was seen last, and when it was first seen so. Null before the first look. */
   #seen: { record: ConductorRecord | null; modRevision: number; sinceMs: number } | null = null;
   #isTaking = false;
+  /** Of `/conductor`, and since when the role is held. */
+  #takes = 0;
+  #tookAtMs = 0;
   #standsDownUntilMs = Number.NEGATIVE_INFINITY;
   #observer: Observer | null = null;
   #known: { map: ClusterMap; revision: number } = { map: EMPTY_MAP, revision: 0 };
@@ -97,9 +106,14 @@ export class Conductor {
   look(nowMs: number): Transaction {
     this.#isTaking = !this.isConductor && this.#mayTake(nowMs);
     if (!this.isConductor && !this.#isTaking) return { success: [{ get: CONDUCTOR_KEY }] };
-    const record = { host: this.#host, incarnation: this.#incarnation, counter: ++this.#counter };
+    if (this.#isTaking) {
+      const seen = this.#seen!.record;
+      this.#takes = seen?.host === this.#host ? seen.takes + 1 : 0;
+      this.#tookAtMs = nowMs;
+    } else if (nowMs - this.#tookAtMs >= STEADY_MS) this.#takes = 0;
+    this.#counter++;
     const compare: Compare[] = [{ key: CONDUCTOR_KEY, modRevision: this.#seen!.modRevision }];
-    const put: Operation = { put: CONDUCTOR_KEY, value: encodeConductorRecord(record) };
+    const put: Operation = { put: CONDUCTOR_KEY, value: encodeConductorRecord(this.#record) };
     // The map is large: while it is known it is only compared.
     if (this.#known.revision > 0) compare.push({ key: MAP_KEY, modRevision: this.#known.revision });
     const map: Operation[] = this.#known.revision > 0 ? [] : [{ get: MAP_KEY }];
@@ -110,13 +124,19 @@ export class Conductor {
     };
   }
 
+  get #record(): ConductorRecord {
+    return { host: this.#host, incarnation: this.#incarnation, counter: this.#counter, takes: this.#takes };
+  }
+
   /** A new incarnation of the host that the key names takes it at once, others after seeing it unchanged for a TTL. */
   #mayTake(nowMs: number): boolean {
     if (this.#seen === null || nowMs < this.#standsDownUntilMs) return false;
     const { record, sinceMs } = this.#seen;
     if (record === null) return true;
-    if (record.host === this.#host) return record.incarnation <= this.#incarnation;
-    return nowMs - sinceMs >= this.#options.ttlMs;
+    const unchangedMs = nowMs - sinceMs;
+    const { ttlMs } = this.#options;
+    if (record.host !== this.#host) return unchangedMs >= ttlMs;
+    return record.incarnation <= this.#incarnation && (record.takes < TAKES_MAX || unchangedMs >= 2 * ttlMs);
   }
 
   /**
@@ -128,8 +148,7 @@ export class Conductor {
     const wasActing = this.isConductor || this.#isTaking;
     const isRenewed = wasActing && succeeded;
     if (isRenewed) {
-      const record = { host: this.#host, incarnation: this.#incarnation, counter: this.#counter };
-      this.#seen = { record, modRevision: revision, sinceMs: nowMs };
+      this.#seen = { record: this.#record, modRevision: revision, sinceMs: nowMs };
     } else {
       this.#sawKey(responses[0]![0] ?? null, nowMs);
     }
@@ -177,6 +196,16 @@ export class Conductor {
     this.#look = { map: this.#known.map, mapRevision: this.#known.revision, hosts: new Map(hosts), evicted };
     this.#observer ??= new Observer();
     this.#observer.saw(sentAtMs, nowMs, { alive: new Map(alive), evicted, map: this.#look.map });
+    if (evicted.has(this.#host) && this.#isReplaceable(nowMs)) this.standDown(nowMs);
+  }
+
+  /** Whether somebody else could conduct, whom others reach: what they report does not arrive here. */
+  #isReplaceable(nowMs: number): boolean {
+    const { map, evicted } = this.#look!;
+    return Object.entries(this.#observer!.observed(nowMs)).some(([host, { renewedMs }]) => {
+      if (host === this.#host || evicted.has(host) || renewedMs === null) return false;
+      return map.hosts[host]?.up === true && renewedMs <= this.#options.ttlMs / 2;
+    });
   }
 
   /** What to do about the last look; each decision is to be carried out before the next look, in order. */
@@ -185,11 +214,7 @@ export class Conductor {
     this.#look = null;
     if (look === null || this.#observer === null) return [];
     const reports = this.#reports.at(nowMs);
-    const decisions = [
-      this.#replaceMap(look, reports, nowMs),
-      this.#evict(look, reports),
-      this.#readmit(look, reports),
-    ];
+    const decisions = [this.#replaceMap(look, reports, nowMs), this.#evict(look, nowMs), this.#readmit(look, reports)];
     return decisions.filter((decision) => decision !== null);
   }
 
@@ -232,9 +257,9 @@ export class Conductor {
    * Throws out a host that others cannot reach, and one that was given up by force and still renews. It is down when its
    * heartbeat was seen unchanged for a TTL, as any other.
    */
-  #evict({ map, hosts, evicted }: Look, reports: readonly Report[]): Decision | null {
+  #evict({ map, hosts, evicted }: Look, nowMs: number): Decision | null {
     const banned = [...hosts.values()].find(({ record }) => record.banned && !evicted.has(record.id))?.record.id;
-    const unreachable = reports.filter((report): report is UnreachableReport => report.type === 'unreachable');
+    const unreachable = unreachablePairs(this.#observer!.observed(nowMs), this.#options.ttlMs);
     const host = banned ?? hostToEvict(map, unreachable, evicted);
     if (host === null) return null;
     const value = Buffer.from(JSON.stringify({ reason: banned === undefined ? 'unreachable' : 'banned' }));

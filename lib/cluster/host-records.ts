@@ -38,6 +38,7 @@ const aliveCodec = new RecordCodec<AliveRecord>(
     adopted: number,
     counter: number,
     disks: z.array(z.strictObject({ number, opens: number, free: number, room: z.enum(['ample', 'scarce', 'none']) })),
+    unreachable: z.array(z.string()).optional(),
   }),
 );
 

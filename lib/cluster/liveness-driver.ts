@@ -1,5 +1,5 @@
 import type { Coordination, KeyValue } from '../coordination/coordination.js';
-import type { OpenDisk } from './alive-record.js';
+import type { AliveState } from './alive-record.js';
 import type { Clock } from './clock.js';
 import type { ClusterMap } from './cluster-map.js';
 import type { HostLiveness, Renewal } from './liveness.js';
@@ -15,7 +15,7 @@ export interface LivenessDriverOptions {
   readonly clock: Clock;
   readonly liveness: HostLiveness;
   /** What the heartbeat says of the host now. */
-  state(): { readonly adopted: number; readonly disks: readonly OpenDisk[] };
+  state(): AliveState;
   /** Stores the host's incarnation durably. */
   storeIncarnation(incarnation: number): Promise<void>;
   /** The map that a renewal read, so that it is adopted if it is newer. */

@@ -1,5 +1,5 @@
 import type { KeyValue, Transaction, TransactionResult } from '../coordination/coordination.js';
-import { type AliveRecord, aliveKey, evictKey, type OpenDisk } from './alive-record.js';
+import { type AliveRecord, type AliveState, aliveKey, evictKey } from './alive-record.js';
 import { type ClusterMap, isUpWith } from './cluster-map.js';
 import { MAP_KEY } from './cluster-map-record.js';
 import { encodeAliveRecord } from './host-records.js';
@@ -76,7 +76,7 @@ export class HostLiveness {
    * The next heartbeat, to be sent now. It is stored only while nobody throws the host out, and reads the map with it:
    * a host that renews has seen every map that may count on others having taken its place.
    */
-  renew(nowMs: number, state: { readonly adopted: number; readonly disks: readonly OpenDisk[] }): Renewal {
+  renew(nowMs: number, state: AliveState): Renewal {
     const { host, bootId } = this.#options;
     const record: AliveRecord = { incarnation: this.#incarnation, bootId, counter: ++this.#counter, ...state };
     const transaction: Transaction = {

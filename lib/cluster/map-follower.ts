@@ -27,6 +27,8 @@ export class MapFollower {
   readonly #options: MapFollowerOptions;
   #map: ClusterMap = EMPTY_MAP;
   #revision = 0;
+  /** Of the newest map that was offered and could be read: what is not newer need not be read. */
+  #read = 0;
   #newest: { map: ClusterMap; revision: number } | null = null;
   #adopting: Promise<void> | null = null;
   #watch: Watch | null = null;
@@ -86,8 +88,10 @@ export class MapFollower {
 
   /** A map that somebody read from the store, at that revision. */
   offer(value: Uint8Array, revision: number): void {
+    if (revision <= this.#read) return;
     try {
       this.#take(decodeClusterMap(value), revision);
+      this.#read = revision;
     } catch (error) {
       this.#options.failed(error);
     }

@@ -16,6 +16,8 @@ export interface Observed {
   readonly downMs: number;
   /** Whether `/evict/<id>` is there. */
   readonly evicted: boolean;
+  /** Hosts that it says it cannot reach. */
+  readonly unreachable: readonly string[];
   /** Since its disks are kept out, as it starts over and over; null for a host that does not. */
   readonly keptOutMs: number | null;
 }
@@ -47,9 +49,8 @@ export interface DiskFailedReport {
   readonly incarnation: number;
 }
 
-/** `host`, which reaches the store, cannot reach `peer`. */
-export interface UnreachableReport {
-  readonly type: 'unreachable';
+/** `host`, which reaches the store, cannot reach `peer`: its heartbeat says so. */
+export interface Unreachable {
   readonly host: string;
   readonly incarnation: number;
   readonly peer: string;
@@ -63,7 +64,7 @@ export interface ReachesReport {
 }
 
 /** Members repeat a report until the map shows it: a conductor that takes over knows none. */
-export type Report = InSyncReport | DiskFailedReport | UnreachableReport | ReachesReport;
+export type Report = InSyncReport | DiskFailedReport | ReachesReport;
 
 export interface NextMapOptions {
   /** Time to live of a host's heartbeat. */

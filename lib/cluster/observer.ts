@@ -130,6 +130,7 @@ function observedOf(view: HostView, nowMs: number): Observed {
     renewedMs: view.storedAfterMs === null ? null : nowMs - view.storedAfterMs,
     downMs: view.downSinceMs === null ? 0 : nowMs - view.downSinceMs,
     evicted: view.evicted,
+    unreachable: view.record?.unreachable ?? [],
     keptOutMs: view.keptOut === null ? null : nowMs - view.keptOut.sinceMs,
   };
 }

@@ -2,7 +2,7 @@ import type { Report } from './observation.js';
 
 /** A report more is dropped: members repeat theirs. A table of 1,024 groups recovers whole within it, several times. */
 const REPORTS_MAX = 16384;
-/** Who cannot reach a host says so once a TTL; what was not said again for so many no longer holds. */
+/** Members repeat what still holds; what was not said again for so many no longer does. */
 const TTLS_VALID = 2;
 
 /** The reports of members that the conductor has not dealt with. The same one counts once. */
@@ -45,8 +45,6 @@ function keyOf(report: Report): string {
       return `in-sync ${report.copies} ${report.pg} ${report.disk}`;
     case 'disk-failed':
       return `disk-failed ${report.disk}`;
-    case 'unreachable':
-      return `unreachable ${report.host} ${report.peer}`;
     case 'reaches':
       return `reaches ${report.host}`;
   }

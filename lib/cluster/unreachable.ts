@@ -1,5 +1,17 @@
 import { type ClusterMap, isDiskUp, isUpWith } from './cluster-map.js';
-import type { ReachesReport, UnreachableReport } from './observation.js';
+import type { Observed, ReachesReport, Unreachable } from './observation.js';
+
+/**
+ * Who says that it cannot reach whom, as far as both are seen to reach the store: one that is dead is not thrown out, it
+ * is down soon.
+ */
+export function unreachablePairs(observed: Readonly<Record<string, Observed>>, ttlMs: number): Unreachable[] {
+  const renews = (host: string) => (observed[host]?.renewedMs ?? Number.POSITIVE_INFINITY) <= ttlMs / 2;
+  return Object.entries(observed).flatMap(([host, { incarnation, unreachable }]) => {
+    if (!renews(host)) return [];
+    return unreachable.filter(renews).map((peer) => ({ host, incarnation, peer }));
+  });
+}
 
 /**
  * Which host is to be thrown out as some pair of hosts cannot reach each other while both reach the store: the one that
@@ -8,7 +20,7 @@ import type { ReachesReport, UnreachableReport } from './observation.js';
  */
 export function hostToEvict(
   map: ClusterMap,
-  reports: readonly UnreachableReport[],
+  reports: readonly Unreachable[],
   evicted: ReadonlySet<string>,
 ): string | null {
   const isPresent = (host: string) => map.hosts[host]?.up === true && !evicted.has(host);

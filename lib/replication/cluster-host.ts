@@ -106,6 +106,7 @@ export class ClusterHost implements LinkEvents<Message> {
       state: () => ({
         adopted: this.follower.map.epoch,
         disks: disks.filter(({ failed }) => failed === null).map((disk) => options.describeDisk(disk)),
+        unreachable: this.#unreachable(),
       }),
       storeIncarnation: (next) => state.storeIncarnation(next),
       sawMap: (found) => this.follower.offer(found.value, found.modRevision),
@@ -177,6 +178,17 @@ export class ClusterHost implements LinkEvents<Message> {
     this.replica.rightChanged();
   }
 
+  /** Hosts that are up and that no session was with for half a TTL. */
+  #unreachable(): string[] {
+    const { host, clock } = this.#options;
+    const long = clock.elapsedMs() - this.liveness.ttlMs / 2;
+    const { hosts } = this.follower.map;
+    return Object.keys(hosts).filter((peer) => {
+      if (peer === host || !hosts[peer]!.up || this.#reached.has(peer)) return false;
+      return (this.#lostAtMs.get(peer) ?? this.#startedAtMs) <= long;
+    });
+  }
+
   /** Tells the conductor what the map does not show yet. */
   #report(): void {
     const { conductor } = this.#conductor;
@@ -189,13 +201,7 @@ export class ClusterHost implements LinkEvents<Message> {
       if (group && !group.insync.includes(completed.disk)) reports.push({ type: 'in-sync', incarnation, ...completed });
     }
     for (const disk of this.#failedDisks) reports.push({ type: 'disk-failed', disk, incarnation });
-    const { host, clock } = this.#options;
-    const long = clock.elapsedMs() - this.liveness.ttlMs / 2;
-    for (const [peer, { up }] of Object.entries(map.hosts)) {
-      if (peer === host || !up || this.#reached.has(peer)) continue;
-      if ((this.#lostAtMs.get(peer) ?? this.#startedAtMs) > long) continue;
-      reports.push({ type: 'unreachable', host, incarnation, peer });
-    }
+    const { host } = this.#options;
     if (map.hosts[host]?.up === false) reports.push({ type: 'reaches', host, peers: [...this.#reached] });
     for (const report of reports) {
       if (conductor === this.#options.host) this.#conducting.report(report);

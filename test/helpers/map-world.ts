@@ -47,6 +47,7 @@ export class MapWorld {
       renewedMs: 0,
       downMs: 0,
       evicted: false,
+      unreachable: [],
       keptOutMs: null,
     };
   }

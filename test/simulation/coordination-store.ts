@@ -14,8 +14,10 @@ const WAITING_MAX = 10_000;
 
 export interface StoreOptions {
   conditions?: StoreConditions;
-  /** Every change is noted in it. */
+  /** Changes are noted in it. */
   trace?: Trace;
+  /** Keys whose changes are noted; all, where absent. */
+  isNoted?(key: string): boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export class SimulatedStore {
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #trace: Trace | null;
+  readonly #isNoted: (key: string) => boolean;
   readonly #state = new StoreState();
   readonly #watches = new Set<StoreWatch>();
   readonly #listeners: ((change: Change) => void)[] = [];
@@ -44,6 +47,7 @@ export class SimulatedStore {
     this.#random = random;
     this.conditions = options.conditions ?? CALM_STORE;
     this.#trace = options.trace ?? null;
+    this.#isNoted = options.isNoted ?? (() => true);
   }
 
   /** The store as a process of `host` reaches it. */
@@ -141,8 +145,9 @@ export class SimulatedStore {
 
   #announce(host: string, change: Change): void {
     this.counters.changes++;
-    if (this.#trace !== null) {
-      const what = change.events.map(({ type, keyValue }) => `${type} ${keyValue.key}`).join(', ');
+    const noted = this.#trace === null ? [] : change.events.filter(({ keyValue }) => this.#isNoted(keyValue.key));
+    if (this.#trace !== null && noted.length > 0) {
+      const what = noted.map(({ type, keyValue }) => `${type} ${keyValue.key}`).join(', ');
       this.#trace.note('store', `revision ${change.revision} by ${host}: ${what}`);
     }
     for (const listener of this.#listeners) listener(change);

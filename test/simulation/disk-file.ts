@@ -17,6 +17,13 @@ function newPage(): Buffer {
   return slab.subarray(slabUsed - PAGE_BYTES, slabUsed);
 }
 
+/** Stands for every page that was written whole with zeros; never changed in place. */
+const ZERO_PAGE = Buffer.alloc(PAGE_BYTES);
+
+function isZeroPage(source: Buffer, at: number): boolean {
+  return source[at] === 0 && source.compare(ZERO_PAGE, 0, PAGE_BYTES, at, at + PAGE_BYTES) === 0;
+}
+
 /** Pages that the files of a device have. */
 export interface PageAccount {
   pages: number;
@@ -66,15 +73,23 @@ export class SimulatedFile {
   read(target: Buffer, offset: number, length: number, position: number): number {
     const end = position + Math.min(length, this.size - position);
     let to = offset;
+    // Bytes up to `to` that are zeros, and not in the target yet: most of a large read is holes.
+    let zeros = 0;
     for (let at = position; at < end; ) {
       const start = at % PAGE_BYTES;
       const count = Math.min(PAGE_BYTES - start, end - at);
       const page = this.#current.get((at - start) / PAGE_BYTES);
-      if (page === undefined) target.fill(0, to, to + count);
-      else page.copy(target, to, start, start + count);
+      if (page === undefined || page === ZERO_PAGE) {
+        zeros += count;
+      } else {
+        if (zeros > 0) target.fill(0, to - zeros, to);
+        zeros = 0;
+        page.copy(target, to, start, start + count);
+      }
       at += count;
       to += count;
     }
+    if (zeros > 0) target.fill(0, to - zeros, to);
     return to - offset;
   }
 
@@ -89,7 +104,8 @@ export class SimulatedFile {
       const index = (at - start) / PAGE_BYTES;
       const count = Math.min(PAGE_BYTES - start, end - at);
       if (!this.#current.has(index) && left-- <= 0) break;
-      source.copy(this.#writable(index, count === PAGE_BYTES), start, from, from + count);
+      if (count === PAGE_BYTES && isZeroPage(source, from)) this.#setZeros(index);
+      else source.copy(this.#writable(index, count === PAGE_BYTES), start, from, from + count);
       at += count;
       from += count;
     }
@@ -241,6 +257,13 @@ export class SimulatedFile {
     this.#account.pages--;
   }
 
+  #setZeros(index: number): void {
+    if (!this.#current.has(index)) this.#account.pages++;
+    this.#current.set(index, ZERO_PAGE);
+    this.#own.delete(index);
+    this.#dirty.add(index);
+  }
+
   /** A page that may be written to; `whole` where all of it will be. */
   #writable(index: number, whole: boolean): Buffer {
     const page = this.#current.get(index);
@@ -259,10 +282,8 @@ export class SimulatedFile {
   }
 }
 
-const ZEROS = Buffer.alloc(PAGE_BYTES);
-
 function isZero(page: Buffer, from: number): boolean {
-  return page.compare(ZEROS, from, PAGE_BYTES, from, PAGE_BYTES) === 0;
+  return page.compare(ZERO_PAGE, from, PAGE_BYTES, from, PAGE_BYTES) === 0;
 }
 
 function zeroedFrom(page: Buffer, from: number): Buffer {

@@ -8,12 +8,17 @@ import type { World } from './world.js';
 
 /** Operations that a guest has in flight, at most. */
 const IN_FLIGHT_MAX = 4;
-/** Of an object, where guests write: its ends and something between, so that writes meet. */
-const SPOTS = [0, 64 * 1024, 2 * 1024 * 1024, OBJECT_BYTES - 64 * 1024];
-const SMALL_SECTORS = 16;
-/** 1 MiB. */
-const LARGE_SECTORS = 2048;
+/** Of an object, where guests write, so that writes meet. */
+const SPOTS = [0, 64 * 1024, 256 * 1024, 960 * 1024];
+/** Of an image's last object, which is as long as one can be: that costs time wherever copies are compared. */
+const SPOTS_OF_LAST = [0, 64 * 1024, 2 * 1024 * 1024, OBJECT_BYTES - 64 * 1024];
+const SPOT_SECTORS = 24;
+const SMALL_SECTORS = 8;
+/** 160 KiB, over several of the blocks that are compared; and 1 MiB, which costs as much as a hundred small ones. */
+const LARGE_SECTORS = 320;
 const LARGE_CHANCE = 0.02;
+const HUGE_SECTORS = 2048;
+const HUGE_CHANCE = 0.001;
 
 /** The request will never be answered: its process is gone. */
 class Unanswered extends Error {}
@@ -192,8 +197,10 @@ export class Guest {
 
   #range(): Range {
     const index = this.#random.below(this.image.indexes);
-    const offset = SPOTS[this.#random.below(SPOTS.length)]! + this.#random.below(64) * SECTOR_BYTES;
-    const size = this.#random.chance(LARGE_CHANCE) ? LARGE_SECTORS : SMALL_SECTORS;
+    const spots = index === this.image.indexes - 1 ? SPOTS_OF_LAST : SPOTS;
+    const offset = spots[this.#random.below(spots.length)]! + this.#random.below(SPOT_SECTORS) * SECTOR_BYTES;
+    const dice = this.#random.next();
+    const size = dice < HUGE_CHANCE ? HUGE_SECTORS : dice < LARGE_CHANCE ? LARGE_SECTORS : SMALL_SECTORS;
     const most = Math.min(size, (OBJECT_BYTES - offset) / SECTOR_BYTES);
     return { index, offset, length: (1 + this.#random.below(most)) * SECTOR_BYTES };
   }

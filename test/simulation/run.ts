@@ -14,6 +14,8 @@ const SETTLE_MS = 60 * 60_000;
 
 /** Reading everything back and comparing it takes no longer than this. */
 const CHECK_MS = 10 * 60_000;
+/** The real time is looked at before each of so many events. */
+const LOOKS_PER_CLOCK = 100;
 /** Times of trouble, each of which ends with calm. */
 const ROUNDS_MAX = 3;
 
@@ -32,9 +34,11 @@ export interface SimulationOptions {
   steps: number;
   hosts: number;
   kinds?: readonly BegunKind[];
-  print?: (line: string) => void;
+  print?: ((line: string) => void) | undefined;
   /** Messages are in the trace. */
   messages?: boolean;
+  /** Faults come so many times as often. */
+  roughness?: number;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   forgiveLosses?: boolean;
   /** Looked at between events: the run is given up when it answers true. */
@@ -63,14 +67,16 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
     messages = false,
     isOverdue = () => false,
     forgiveLosses = false,
+    roughness = 1,
   } = options;
   const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], messages, ...(print && { print }) });
   const random = new Random(seed ^ 0x5bd1e995);
   let overdue = false;
+  let looks = 0;
   const isOver = () => overdue || world.failure !== null;
   const runFor: RunFor = async (ms, until = () => false) => {
     const isEnding = () => {
-      overdue ||= isOverdue();
+      overdue ||= ++looks % LOOKS_PER_CLOCK === 0 && isOverdue();
       return isOver() || until();
     };
     await world.scheduler.run({ untilMs: world.scheduler.nowMs + ms, until: isEnding });
@@ -84,7 +90,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   for (let round = 0; round < rounds && !isOver(); round++) {
     const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
       hosts: world.hosts.map(({ id }) => id),
-      rates: only(scaleRates(GENTLE_FAULTS, 1 + random.below(12)), kinds),
+      rates: only(scaleRates(GENTLE_FAULTS, roughness * (1 + random.below(12))), kinds),
       carryOut: (fault) => carryOut(world, fault),
       trace: world.trace,
     });

@@ -1,17 +1,24 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { type BegunKind, NO_FAULTS } from './fault-rates.js';
-import { DEFAULT_KINDS, type Outcome, simulate } from './run.js';
-import { Watchdog } from './watchdog.js';
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Command, Option } from 'commander';
+import { factor, kindsOf, wholeNumber } from './command-line.js';
+import type { BegunKind } from './fault-rates.js';
+import { DEFAULT_KINDS } from './run.js';
+import type { SeedJob, SeedReport } from './seed-job.js';
+import { SeedPool } from './seed-pool.js';
 
+const BUILD = fileURLToPath(new URL('../..', import.meta.url));
 /** Lines of the trace that are shown of a seed that failed. */
 const TRACE_LINES = 60;
 
 interface Options {
   seed: number;
   count: number;
+  jobs: number;
   steps: number;
   hosts: number;
   kinds: readonly BegunKind[];
+  roughness: number;
   seconds: number;
   trace: boolean;
   messages: boolean;
@@ -23,69 +30,51 @@ const program = new Command('simulate')
   .description('Run whole clusters on simulated clocks, networks, disks and stores, each from a seed.')
   .addOption(new Option('--seed <number>', 'the first seed').argParser(wholeNumber).default(1))
   .addOption(new Option('--count <number>', 'so many seeds, one after the other').argParser(wholeNumber).default(1))
+  .addOption(
+    new Option('--jobs <number>', 'seeds at a time')
+      .argParser(wholeNumber)
+      .default(availableParallelism(), 'the cores'),
+  )
   .addOption(new Option('--steps <number>', 'turns of guests in each').argParser(wholeNumber).default(1000))
   .addOption(new Option('--hosts <number>', 'three to seven').argParser(wholeNumber).default(3))
   .addOption(new Option('--kinds <kinds>', 'faults that happen, with commas').argParser(kindsOf).default(DEFAULT_KINDS))
+  .addOption(new Option('--roughness <number>', 'faults come so many times as often').argParser(factor).default(1))
   .addOption(new Option('--seconds <number>', 'real time that a seed may take').argParser(wholeNumber).default(60))
-  .option('--trace', 'print everything that happens', false)
+  .option('--trace', 'print everything that happens, one seed at a time', false)
   .option('--forgive-losses', 'guests end by themselves where unflushed writes may be lost', false)
   .option('--messages', 'have messages in the trace', false)
   .option('--keep-going', 'go on after a seed that failed', false);
 
 const options = program.parse().opts<Options>();
 const failed: number[] = [];
-for (let seed = options.seed; seed < options.seed + options.count; seed++) {
-  if (await runSeed(seed, options)) continue;
-  failed.push(seed);
-  if (!options.keepGoing) break;
-}
+const pool = new SeedPool({ directory: BUILD, jobs: options.trace ? 1 : Math.max(1, options.jobs) });
+await pool.run(
+  Array.from({ length: options.count }, (_, number) => jobOf(options.seed + number)),
+  (report) => {
+    print(report);
+    if (report.complaint === null) return true;
+    failed.push(report.seed);
+    return options.keepGoing;
+  },
+);
 if (failed.length > 0 && options.count > 1) console.log(`failed: ${failed.join(' ')}`);
-process.exit(failed.length > 0 ? 1 : 0);
+process.exitCode = failed.length > 0 ? 1 : 0;
 
-/** Answers whether it was clean. */
-async function runSeed(
-  seed: number,
-  { steps, hosts, kinds, seconds, trace, messages, forgiveLosses }: Options,
-): Promise<boolean> {
-  const startedMs = performance.now();
-  const watchdog = new Watchdog(`seed ${seed}: stuck within one event, repeat: ${commandOf(seed)}`, seconds * 2000);
-  const outcome = await simulate({
-    ...{ seed, steps, hosts, kinds, messages, forgiveLosses },
-    isOverdue: () => performance.now() - startedMs > seconds * 1000,
-    ...(trace && { print: (line: string) => process.stdout.write(`${line}\n`) }),
-  });
-  await watchdog.end();
-  const { scheduler } = outcome.world;
-  const took = `${Math.round(performance.now() - startedMs)} ms`;
-  const simulated = `${Math.round(scheduler.nowMs / 1000)} s simulated, ${scheduler.events} events`;
-  if (!outcome.failure && !outcome.overdue) {
-    console.log(`seed ${seed}: clean, ${took}, ${simulated}, ${faultsOf(outcome)} faults`);
-    return true;
-  }
-  if (!trace) console.log(outcome.world.trace.lines().slice(-TRACE_LINES).join('\n'));
-  console.log(`seed ${seed}: ${outcome.failure ? outcome.failure.message : 'stuck'}, ${took}, ${simulated}`);
-  console.log(`repeat: ${commandOf(seed)}`);
-  return false;
+function jobOf(seed: number): SeedJob {
+  const { trace, ...rest } = options;
+  return { ...rest, seed, print: trace, traceLines: TRACE_LINES };
 }
 
-function faultsOf({ faults }: Outcome): number {
-  return [...faults.values()].reduce((total, count) => total + count, 0);
+function print({ seed, complaint, tookMs, simulatedMs, events, faults, trace }: SeedReport): void {
+  const took = `${Math.round(tookMs)} ms`;
+  const simulated = `${Math.round(simulatedMs / 1000)} s simulated, ${events} events, ${faults} faults`;
+  if (trace.length > 0) console.log(trace.join('\n'));
+  console.log(`seed ${seed}: ${complaint ?? 'clean'}, ${took}, ${simulated}`);
+  if (complaint !== null) console.log(`repeat: ${commandOf(seed)}`);
 }
 
 function commandOf(seed: number): string {
-  const { steps, hosts, kinds, forgiveLosses } = options;
-  const forgives = forgiveLosses ? ' --forgive-losses' : '';
-  return `npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()}${forgives}`;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError('a whole number');
-  return Number(text);
-}
-
-function kindsOf(text: string): readonly BegunKind[] {
-  const kinds = text.split(',').filter((kind) => kind !== '');
-  const unknown = kinds.find((kind) => !Object.hasOwn(NO_FAULTS, kind));
-  if (unknown !== undefined) throw new InvalidArgumentError(`${unknown} is none of ${Object.keys(NO_FAULTS).join()}`);
-  return kinds as BegunKind[];
+  const { steps, hosts, kinds, roughness, forgiveLosses } = options;
+  const more = `${roughness === 1 ? '' : ` --roughness ${roughness}`}${forgiveLosses ? ' --forgive-losses' : ''}`;
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()}${more}`;
 }

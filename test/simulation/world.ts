@@ -12,6 +12,9 @@ import { Scheduler } from './scheduler.js';
 import { SimulatedHost } from './simulated-host.js';
 import { Trace } from './trace.js';
 
+/** What is stored again and again as long as nothing happens. */
+const HEARTBEAT = /^\/(alive\/|conductor$)/;
+
 /** What all hosts of a simulated cluster have around them. */
 export interface Shared {
   readonly scheduler: Scheduler;
@@ -61,7 +64,10 @@ export class World implements Shared {
       trace: this.trace,
       ...(options.messages && { describe: describeMessage }),
     });
-    this.store = new SimulatedStore(this.scheduler, this.#stream(), { trace: this.trace });
+    this.store = new SimulatedStore(this.scheduler, this.#stream(), {
+      trace: this.trace,
+      isNoted: (key) => options.messages === true || !HEARTBEAT.test(key),
+    });
     this.placement = new Placement(options.pgs, options.copies);
     this.mapOptions = { ...NEXT_MAP_DEFAULTS, pgs: options.pgs, copies: options.copies };
     this.store.onChange(({ events }) => {

@@ -61,8 +61,8 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: ADMISSION,
-        find: 'return this.#port.isActive(disk, family, request.index, layers)',
-        replace: 'return false',
+        find: 'return this.#port.isActive(request) ?',
+        replace: 'return false ?',
       },
     ],
   },

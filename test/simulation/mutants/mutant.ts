@@ -1,3 +1,5 @@
+import type { BegunKind } from '../fault-rates.js';
+
 /** A place in the compiled code, and what is put there. */
 export interface Edit {
   /** Path of the compiled module below dist/. */
@@ -14,6 +16,8 @@ export interface Mutant {
   readonly why: string;
   /** Several where one change alone would only make the code stand still. */
   readonly edits: readonly Edit[];
+  /** Faults that can show it; those that a simulation has by default where there are none. */
+  readonly kinds?: readonly BegunKind[];
 }
 
 export class MutantError extends Error {
