@@ -1,6 +1,8 @@
 /** The side of a host that has copies: each test holds one sentence of its rules against scripted events. */
 import { test } from 'brittle';
-import { CHAIN, MemberScript, mapOf, write } from './helpers/member-script.js';
+import { DirectChange } from '../lib/replication/direct-change.js';
+import { CHAIN, COPIES, MemberScript, mapOf, VDI, write } from './helpers/member-script.js';
+import { settle } from './helpers/writer-script.js';
 
 test('a change is carried out, then answered', (t) => {
   const script = new MemberScript(mapOf(1));
@@ -175,6 +177,39 @@ test('a read that meets an active object while the holder is gone is refused as 
     const [active, retired] = [script.read(), script.read({ index: 4 })];
     t.is(script.notes, `${refused ? `refuse ${active} unequal` : `run ${active}`}, run ${retired}`, what);
   }
+});
+
+test('what waits for running changes waits for those of an own writer that were not received', async (t) => {
+  const script = new MemberScript(mapOf(1));
+  const object = { family: 1, layer: 1, index: 0, pg: 0, sequence: 0, outstanding: 1, touched: 0, unequal: false };
+  const target = { vdi: VDI, copies: COPIES, pg: 0, disk: 1, since: 1, chain: CHAIN, index: 0, object };
+  const change = new DirectChange(target, 5, 1, 0, Buffer.alloc(512));
+  t.is(script.member.mayWrite(VDI, 5, 1, CHAIN.family, 0), true);
+  script.member.began(change);
+  const [fence, list, description] = [script.fence(), script.list(), script.describe()];
+  t.is(script.notes, '');
+  let isHeld = false;
+  const held = script.member.hold(mapOf(2, [{ since: 2 }])).then(() => {
+    isHeld = true;
+  });
+  await settle();
+  t.is(isHeld, false);
+  t.is(script.member.mayWrite(VDI, 5, 1, CHAIN.family, 0), false, 'none is begun before the map is adopted');
+  script.member.ended(change);
+  await held;
+  t.is(script.notes, `run ${fence}, run ${list}, run ${description}`);
+});
+
+test('an own writer writes by itself only where nobody knows a higher generation, and to no index in use', (t) => {
+  const script = new MemberScript(mapOf(1), null);
+  const mayWrite = (index: number) => script.member.mayWrite(VDI, 5, 1, CHAIN.family, index);
+  t.is(mayWrite(0), false, 'the writer is not known');
+  script.knows({});
+  script.change();
+  t.is(mayWrite(0), false, 'it is being changed');
+  t.is(mayWrite(1), true);
+  script.knows({ generation: 6 });
+  t.is(mayWrite(1), false, 'the role was lost');
 });
 
 test('a look at several groups is answered as a read of each of them would be', (t) => {

@@ -47,6 +47,13 @@ test('a seed does the same again', { timeout: RUN_MS_MAX }, async (t) => {
   t.is(await digest(), first, `seed ${FIRST}`);
 });
 
+test('a simulated host alone keeps its promises', { timeout: RUN_MS_MAX * 3 * SEEDS }, async (t) => {
+  for (let count = 0; count < SEEDS / 3; count++) {
+    const seed = (FIRST + count) >>> 0;
+    t.is(await run(seed, STEPS, 1), null, `npm run simulate -- --seed ${seed} --steps ${STEPS} --hosts 1`);
+  }
+});
+
 test('simulated clusters keep their promises', { timeout: RUN_MS_MAX * 3 * SEEDS }, async (t) => {
   for (let count = 0; count < SEEDS; count++) {
     const seed = (FIRST + count) >>> 0;

@@ -58,6 +58,17 @@ export class Admission {
     if (!known || known.generation <= writer.generation) this.#writers.set(vdi, writer);
   }
 
+  /** Whether this generation of an image's writer is the newest that is known. */
+  isKnown(vdi: number, generation: number): boolean {
+    return this.#writers.get(vdi)?.generation === generation;
+  }
+
+  /** As `isKnown`, with a holder that keeps copies equal. */
+  isPresent(vdi: number, generation: number): boolean {
+    const known = this.#writers.get(vdi);
+    return known?.generation === generation && this.#isPresent(known);
+  }
+
   /** Whether a request may be carried out now, or its answer given; if not, whether it ever may. */
   admit(asker: Asker, request: MemberRequest): 'go' | 'wait' | Refusal {
     switch (request.type) {

@@ -1,5 +1,6 @@
 import type { ClusterMap } from '../cluster/cluster-map.js';
 import { Admission, type AdmissionPort, type Asker, isLook, type KnownWriter } from './admission.js';
+import type { DirectChange } from './direct-change.js';
 import type { ChangeRequest, MemberRequest, Refusal } from './messages.js';
 
 /** A request on its way through the member. */
@@ -11,6 +12,9 @@ export interface Ticket<Request extends MemberRequest = MemberRequest> {
   /** What it came to, held back until the member may answer. */
   outcome: Outcome | null;
 }
+
+/** What is asked of a change that others wait for. */
+type RunningChange = Pick<ChangeRequest, 'vdi' | 'disk' | 'copies' | 'pg' | 'index' | 'chain'>;
 
 export interface Outcome {
   readonly refusal?: Refusal;
@@ -46,6 +50,8 @@ export class Member {
   readonly #leftovers = new Map<string, Set<Ticket>>();
   /** By disk, family and index: changes that are running or wait for one that overlaps or for a pull, in their order. */
   readonly #changes = new Map<string, Ticket<ChangeRequest>[]>();
+  /** Changes of this host's own writers that are being carried out without having been received. */
+  readonly #direct = new Set<DirectChange>();
   readonly #sessions = new Map<string, number>();
   readonly #pulling = new Set<string>();
   /** The map that is about to be adopted, and who waits for the changes to end that it concerns. */
@@ -85,6 +91,31 @@ export class Member {
     this.#advance(ticket);
   }
 
+  /** Whether a read of this host's own, under that generation, needs no more than to be carried out. */
+  mayRead(vdi: number, generation: number): boolean {
+    return this.#admission.isPresent(vdi, generation);
+  }
+
+  /** As `mayRead`, of a write: no map waits for changes to end, and nothing else is being done to the index. */
+  mayWrite(vdi: number, generation: number, disk: number, family: number, index: number): boolean {
+    if (this.#next !== null || !this.#admission.isKnown(vdi, generation)) return false;
+    return this.#changes.size === 0 || !this.#changes.has(keyOf(disk, family, index));
+  }
+
+  /** Whether what this host's own writer has done under that generation may be answered. */
+  isKnown(vdi: number, generation: number): boolean {
+    return this.#admission.isKnown(vdi, generation);
+  }
+
+  /** This host carries a change of its own out that was not received: what waits for running changes waits for it. */
+  began(change: DirectChange): void {
+    this.#direct.add(change);
+  }
+
+  ended(change: DirectChange): void {
+    if (this.#direct.delete(change) && (this.#waiting.size > 0 || this.#drained.length > 0)) this.#ended();
+  }
+
   /**
    * Begins no change any more of a group that this map gives another `since`, and resolves when none is being carried
    * out: what is stored for the map would miss what such a change leaves behind. Ends with `mapAdopted`.
@@ -98,7 +129,7 @@ export class Member {
     }
   }
 
-  #isHeld({ copies, pg }: ChangeRequest): boolean {
+  #isHeld({ copies, pg }: RunningChange): boolean {
     const since = this.#admission.map.tables[copies]?.[pg]?.since;
     return this.#next !== null && this.#next.tables[copies]?.[pg]?.since !== since;
   }
@@ -137,6 +168,7 @@ export class Member {
     for (const ticket of [...this.#tickets]) {
       if (ticket.running && 'disk' in ticket.request && ticket.request.disk === disk) this.abandoned(ticket);
     }
+    for (const change of this.#direct) if (change.disk === disk) this.ended(change);
   }
 
   /** A request has been carried out, or could not be. */
@@ -257,7 +289,8 @@ export class Member {
     return false;
   }
 
-  #isChanging(concerns: (change: ChangeRequest) => boolean): boolean {
+  #isChanging(concerns: (change: RunningChange) => boolean): boolean {
+    for (const change of this.#direct) if (concerns(change)) return true;
     for (const ticket of this.#tickets) {
       if (ticket.running && ticket.request.type === 'change' && concerns(ticket.request)) return true;
     }

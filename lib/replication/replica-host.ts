@@ -14,6 +14,7 @@ import type { Links } from './links.js';
 import { Member, type Outcome, type Ticket } from './member.js';
 import type { ChangeRequest, LookRequest, Message, ReleaseRequest, Reply, ReportMessage } from './messages.js';
 import type { ImageOptions } from './object-io.js';
+import { OwnCopies } from './own-copies.js';
 import { type Completed, Recovery } from './recovery.js';
 import type { ReplicaDisk } from './replica-disk.js';
 import { ReplicatedImage } from './replicated-image.js';
@@ -62,6 +63,7 @@ export class ReplicaHost {
   readonly #inquiries: Inquiries;
   readonly #member: Member;
   readonly #work: DiskWork;
+  readonly #own: OwnCopies;
   readonly #images = new Map<number, ReplicatedImage>();
   readonly #fetchingWriters = new Set<number>();
   #wake: (() => void)[] = [];
@@ -76,6 +78,7 @@ export class ReplicaHost {
     this.#options = options;
     this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as ObjectMessage));
     this.#work = new DiskWork(this.#disks);
+    this.#own = new OwnCopies(options.map(), this.#disks);
     for (const disk of disks) this.addDisk(disk);
     this.#member = new Member(options.map(), {
       execute: (ticket) => void this.#execute(ticket),
@@ -110,6 +113,7 @@ export class ReplicaHost {
       idle: (group) => recovery.idle(group),
     });
     this.#disks.set(disk.number, { disk, locks, recovery, former, layouts });
+    this.#own.mapAdopted(map());
     disk.on('failed', (reason) => {
       onDiskFailed(disk.number, reason);
       this.#member.diskFailed(disk.number);
@@ -177,6 +181,7 @@ export class ReplicaHost {
       recovery.mapAdopted(map);
       former.mapAdopted(map);
     }
+    this.#own.mapAdopted(map);
     this.#member.mapAdopted(map);
     for (const { role } of this.#images.values()) role.mapAdopted(map);
     this.#wakeAll();
@@ -232,7 +237,8 @@ export class ReplicaHost {
       image = new ReplicatedImage(
         {
           ...{ host, clock, coordination, inquiries: this.#inquiries, incarnation, map, refreshMap, fetchMap },
-          ...{ pgOf, groupCount, adoptedAtStart, mayAnswer },
+          ...{ pgOf, groupCount, adoptedAtStart, mayAnswer, member: this.#member, own: this.#own },
+          diskError: (disk, error) => this.#diskError(disk, error),
           send: (disk, message) => this.#sendToDisk(disk, message),
           answering: () => this.#answering(),
           pause: () => this.#pause(),

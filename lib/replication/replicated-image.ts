@@ -1,13 +1,21 @@
+import { type DirectContext, DirectIo } from './direct-io.js';
 import { ImageReader } from './image-reader.js';
 import { ImageRefresh } from './image-refresh.js';
 import { ImageSurvey, type SurveyContext } from './image-survey.js';
 import type { AttributesRequest, Change } from './messages.js';
-import type { Chain, ImageAttributes, ImageObjects, ImageOptions, NewRole } from './object-io.js';
+import {
+  type Chain,
+  type ImageAttributes,
+  type ImageObjects,
+  type ImageOptions,
+  type NewRole,
+  OBJECT_BYTES,
+} from './object-io.js';
 import { type RoleContext, WriterRole } from './role.js';
 import { truncateLayers } from './truncation.js';
 import type { Writer } from './writer.js';
 
-export interface ImageContext extends RoleContext, SurveyContext {
+export interface ImageContext extends RoleContext, SurveyContext, DirectContext {
   /** The image is not used on this host any more. */
   closed(): void;
 }
@@ -30,6 +38,7 @@ export class ReplicatedImage implements ImageObjects {
   readonly #image: ImageOptions;
   readonly #reader: ImageReader;
   readonly #survey: ImageSurvey;
+  readonly #direct: DirectIo;
 
   constructor(context: ImageContext, image: ImageOptions) {
     this.vdi = image.vdi;
@@ -50,6 +59,7 @@ export class ReplicatedImage implements ImageObjects {
     });
     this.#reader = new ImageReader(context, view, this.role);
     this.#survey = new ImageSurvey(context, view, this.role, this.#reader);
+    this.#direct = new DirectIo(context, view, this.role);
   }
 
   get held(): number | null {
@@ -82,14 +92,31 @@ export class ReplicatedImage implements ImageObjects {
     return this.role.held === generation && this.#context.mayAnswer() ? this.#image.attributes() : null;
   }
 
-  async read(index: number, offset: number, target: Buffer, opened: number): Promise<void> {
+  read(index: number, offset: number, target: Buffer, opened: number): Promise<void> {
+    try {
+      const ordinary = () => this.#read(index, offset, target, opened);
+      return this.#direct.read(index, offset, target, opened, ordinary) ?? ordinary();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #read(index: number, offset: number, target: Buffer, opened: number): Promise<void> {
     const look = { type: 'read', offset, length: target.length } as const;
     const found = (await this.#reader.look(index, look, opened)) as Buffer;
     found.copy(target);
   }
 
-  async write(index: number, offset: number, source: Buffer, opened: number): Promise<void> {
-    if (source.length > 0) await this.#change(index, { kind: 'write', offset, data: source }, opened);
+  write(index: number, offset: number, source: Buffer, opened: number): Promise<void> {
+    if (source.length === 0) return Promise.resolve();
+    try {
+      const held = this.role.ready(opened) && this.#image.reaches(index * OBJECT_BYTES + offset + source.length);
+      if (held) return held.then(() => this.write(index, offset, source, opened));
+      const ordinary = () => this.#change(index, { kind: 'write', offset, data: source }, opened);
+      return this.#direct.write(index, offset, source, opened, ordinary) ?? ordinary();
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async discard(index: number, offset: number, length: number, opened: number): Promise<void> {

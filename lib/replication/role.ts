@@ -107,6 +107,18 @@ export class WriterRole {
     return this.#taking ? null : (this.#writer?.generation ?? null);
   }
 
+  /** Whether nothing is known here that has to be made equal. */
+  get isEqual(): boolean {
+    return this.#equalizer === null || this.#equalizer.isDone;
+  }
+
+  /** The writer, where a guest may change anything by it without waiting. Throws FencedError. */
+  ready(opened: number): Writer | null {
+    if (!this.#writer || this.#taking || this.#releasing || this.#owed !== null || !this.isEqual) return null;
+    this.checkHandle(opened);
+    return this.#writer;
+  }
+
   /**
    * Changes an index, under whatever generation it takes. `opened` is the generation that the image had when the handle
    * was opened. Throws FencedError.

@@ -1,5 +1,6 @@
 import { type ClusterMap, groupIn, type MapGroup } from '../cluster/cluster-map.js';
 import { ActiveObjects, type WriterObject } from './active-objects.js';
+import { DirectChange, type DirectTarget } from './direct-change.js';
 import type { Change, ChangeRequest, FlushRequest, Progress, Refusal, Reply, RetireRequest } from './messages.js';
 import type { Chain } from './object-io.js';
 
@@ -258,6 +259,37 @@ export class Writer {
   }
 
   /**
+   * The object where a write needs no more than to be carried out by the only member of the group; null where it has to
+   * be sent.
+   */
+  directObject(layer: number, index: number, pg: number, since: number): WriterObject | null {
+    if (this.#stopped || this.#closed || this.#group(pg).since !== since) return null;
+    const object = this.#active.get(layer, index);
+    return object && !object.unequal ? object : null;
+  }
+
+  /** Begins a write that the caller carries out at once, and tells `endDirect` or `sendDirect` of. */
+  beginDirect(target: DirectTarget, offset: number, data: Buffer): DirectChange {
+    const sequence = this.#sequence++;
+    const change = new DirectChange(target, this.generation, sequence, offset, data);
+    this.#touch(target.object, sequence);
+    this.#operations.set(sequence, change);
+    return change;
+  }
+
+  /** It is done. */
+  endDirect(change: DirectChange): void {
+    if (this.#operations.get(change.sequence) !== change || change.since !== this.#group(change.pg).since) return;
+    this.#end(change);
+    if (this.#awaiting.length > 0) this.#wake();
+  }
+
+  /** It may not be answered as it is. */
+  sendDirect(change: DirectChange): void {
+    if (this.#operations.get(change.sequence) === change) this.#sendOperation(change);
+  }
+
+  /**
    * Asks all of `acting`, or one disk, about an index, and changes nothing. Null where the writer was stopped, or the one
    * disk is no member any more.
    */
@@ -406,15 +438,20 @@ export class Writer {
     const { chain, index } = held;
     const pg = this.#options.pgOf(index);
     const object = this.#activate(chain.family, layerOf(held), index, pg);
-    object.sequence = this.#sequence;
-    const written = this.#written(pg);
+    this.#touch(object, this.#sequence);
+    this.#start(held, object, null);
+  }
+
+  /** A change to the object is about to be sent. */
+  #touch(object: WriterObject, sequence: number): void {
+    const written = this.#written(object.pg);
     written.clean = false;
     written.unflushed = true;
-    for (const touched of [object, written]) {
-      touched.outstanding++;
-      touched.touched = this.#flushesBegun;
-    }
-    this.#start(held, object, null);
+    written.outstanding++;
+    written.touched = this.#flushesBegun;
+    object.sequence = sequence;
+    object.outstanding++;
+    object.touched = this.#flushesBegun;
   }
 
   #start({ chain, index, change, resolve }: Held, object: WriterObject | null, only: number | null): void {
@@ -471,13 +508,19 @@ export class Writer {
       operation.answers.set(disk, body);
     }
     // Nothing was asked of a group without a member: it goes on when there is one again.
-    if (operation.asked.size > 0) return;
+    if (operation.asked.size === 0) this.#end(operation);
+  }
+
+  /** The operation is done. */
+  #end(operation: Operation): void {
     this.#operations.delete(operation.sequence);
-    if (operation.object) {
-      for (const touched of [operation.object, this.#written(operation.pg)]) {
-        touched.outstanding--;
-        touched.touched = this.#flushesBegun;
-      }
+    const { object } = operation;
+    if (object) {
+      const written = this.#written(operation.pg);
+      written.outstanding--;
+      written.touched = this.#flushesBegun;
+      object.outstanding--;
+      object.touched = this.#flushesBegun;
     }
     operation.resolve(operation.answers);
     if (this.#held.length > 0) this.#makeRoom();

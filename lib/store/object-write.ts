@@ -27,19 +27,69 @@ export function tryWrite(
   lock: Releasable,
   order: WriteOrder = NO_ORDER,
 ): Promise<void> | null {
+  const file = findWritable(disk, family, index, layer, offset, source.length);
+  if (!file) return null;
+  noteOrder(file.active!, order);
+  return writeFile(disk, file, file.active!, offset, source, lock);
+}
+
+/**
+ * The layer's object where a write changes nothing but the file: see `tryWrite`. Space has been counted for it, so the
+ * write is to be begun, by `writeThen`, before anything else happens.
+ */
+export function findWritable(
+  disk: Disk,
+  family: number,
+  index: number,
+  layer: number,
+  offset: number,
+  length: number,
+): OpenFile | null {
   if (disk.index.find(family, index, layer) !== OBJECT) return null;
   const file = disk.descriptors.get(disk.index.foundSerial);
   if (file === undefined) return null;
   const active = file.active;
   if (active === null || active.retired) return null;
-  if (disk.index.foundEnd !== NO_END && offset + source.length > disk.index.foundEnd) return null;
+  if (disk.index.foundEnd !== NO_END && offset + length > disk.index.foundEnd) return null;
   if (!file.dirty && disk.flusher.full) return null;
   if (!file.whole) {
     if (disk.space.state !== 'ok') return null;
-    disk.space.charge(source.length);
+    disk.space.charge(length);
   }
-  noteOrder(active, order);
-  return writeFile(disk, file, active, offset, source, lock);
+  return file;
+}
+
+/** Writes to what `findWritable` has found; `ended` is called with the error, or null. The caller holds the index. */
+export function writeThen(
+  disk: Disk,
+  file: OpenFile,
+  offset: number,
+  source: Buffer,
+  order: WriteOrder,
+  ended: (error: unknown) => void,
+): void {
+  noteOrder(file.active!, order);
+  beginWrite(disk, file, file.active!, offset, source, ended);
+}
+
+function beginWrite(
+  disk: Disk,
+  file: OpenFile,
+  active: ActiveObject,
+  offset: number,
+  source: Buffer,
+  ended: (error: unknown) => void,
+): void {
+  file.users++;
+  active.outstanding++;
+  active.touched = file.layer.flushesBegun;
+  const end = (error: unknown) => {
+    disk.activity.drop(file.layer, active);
+    disk.flusher.mark(file);
+    disk.files.release(file);
+    ended(error);
+  };
+  disk.io.writeThen(file.fd, source, 0, source.length, offset, () => end(null), end);
 }
 
 function writeFile(
@@ -50,31 +100,12 @@ function writeFile(
   source: Buffer,
   lock: Releasable | null,
 ): Promise<void> {
-  file.users++;
-  active.outstanding++;
-  active.touched = file.layer.flushesBegun;
   return new Promise((resolve, reject) => {
-    const end = () => {
-      disk.activity.drop(file.layer, active);
-      disk.flusher.mark(file);
-      disk.files.release(file);
+    beginWrite(disk, file, active, offset, source, (error) => {
       lock?.release();
-    };
-    disk.io.writeThen(
-      file.fd,
-      source,
-      0,
-      source.length,
-      offset,
-      () => {
-        end();
-        resolve();
-      },
-      (error) => {
-        end();
-        reject(error);
-      },
-    );
+      if (error === null) resolve();
+      else reject(error);
+    });
   });
 }
 

@@ -94,6 +94,8 @@ export class Checkers {
       for (const { run } of others) {
         await image.on(run!).role.take('write', NO_HANDLE);
       }
+      // With nobody to give it to, its holder does so by itself after a flush.
+      if (others.length === 0) for (const { run } of this.#world.hosts) await image.on(run!).flush(NO_HANDLE);
     }
   }
 

@@ -36,7 +36,7 @@ const program = new Command('simulate')
       .default(availableParallelism(), 'the cores'),
   )
   .addOption(new Option('--steps <number>', 'turns of guests in each').argParser(wholeNumber).default(1000))
-  .addOption(new Option('--hosts <number>', 'three to seven').argParser(wholeNumber).default(3))
+  .addOption(new Option('--hosts <number>', 'one to seven').argParser(wholeNumber).default(3))
   .addOption(new Option('--kinds <kinds>', 'faults that happen, with commas').argParser(kindsOf).default(DEFAULT_KINDS))
   .addOption(new Option('--roughness <number>', 'faults come so many times as often').argParser(factor).default(1))
   .addOption(new Option('--seconds <number>', 'real time that a seed may take').argParser(wholeNumber).default(60))
