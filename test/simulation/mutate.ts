@@ -58,7 +58,7 @@ async function runAll(mutants: readonly Mutant[]): Promise<boolean> {
       const { clean, caught } = await hunt(copy, mutant, { ...rest, first, kinds, note: (what) => console.log(what) });
       const took = `${Math.round((performance.now() - startedMs) / 1000)} s`;
       const complaint = caught?.complaint.slice(0, COMPLAINT_CHARACTERS);
-      const verdict = caught ? `caught by seed ${caught.seed}: ${complaint}` : `SURVIVED ${clean} seeds`;
+      const verdict = caught ? `caught by ${caught.by}: ${complaint}` : `SURVIVED ${clean} seeds`;
       console.log(`${mutant.name}: ${verdict} (${took})`);
       if (!caught) survivors.push(mutant.name);
     }

@@ -5,21 +5,27 @@ const FOLLOWER = 'lib/cluster/map-follower.js';
 const GROUP_STEPS = 'lib/cluster/group-steps.js';
 const HOST_STEPS = 'lib/cluster/host-steps.js';
 
+/** The random model of the map first: it tells more than the tests that quote a sentence each. */
+const MAP_TESTS = ['next-map-random', 'next-map'];
+
 /** Of the map, who makes it, and who may answer under it. */
 export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'renewal without reading the map',
     why: 'It answers only under a map at least as new as the one that its last renewal saw.',
+    tests: ['next-map-random', 'liveness'],
     edits: [{ file: LIVENESS, find: 'const map = responses[1]?.[0] ?? null;', replace: 'const map = null;' }],
   },
   {
     name: 'answering after the time to live',
     why: 'It stops answering reads and writes TTL - margin after it sent the last renewal that succeeded.',
+    tests: ['next-map-random', 'liveness'],
     edits: [{ file: LIVENESS, find: 'if (nowMs >= this.#answersUntilMs || ', replace: 'if (' }],
   },
   {
     name: "a peer's older map adopted",
     why: "A host's adopted epoch is stored and never goes down.",
+    tests: ['map-follower'],
     edits: [
       {
         file: FOLLOWER,
@@ -32,6 +38,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a host that flaps and keeps its incarnation',
     why: 'A host that was down comes up only with a higher incarnation.',
+    tests: MAP_TESTS,
     edits: [
       { file: LIVENESS, find: 'if (found.up && found.incarnation === ', replace: 'if (found.incarnation === ' },
       {
@@ -44,6 +51,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a rebooted member that keeps its place',
     why: 'A host that reboots leaves `acting` and `insync` and recovers.',
+    tests: MAP_TESTS,
     edits: [
       { file: HOST_STEPS, find: ' && !hasRebooted(host, observed)', replace: '' },
       { file: HOST_STEPS, find: 'if (bootId !== host.bootId) {', replace: 'if (false) {' },
@@ -52,6 +60,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'members taken out of `insync` one expiry after another in a power cut',
     why: 'A map takes members out of `insync` only while one of those left has renewed within TTL/2.',
+    tests: MAP_TESTS,
     edits: [
       {
         file: GROUP_STEPS,
@@ -63,6 +72,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a group restarted by two members',
     why: 'The group restarts with exactly one member of `insync` as the new `insync`; the others join and recover.',
+    tests: MAP_TESTS,
     edits: [
       {
         file: GROUP_STEPS,
@@ -74,11 +84,13 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a group restarted at once by a member that rebooted',
     why: 'Where it rebooted, only when all of `insync` are back, or after 30 s.',
+    tests: MAP_TESTS,
     edits: [{ file: GROUP_STEPS, find: 'if (awaited.every((disk) => present.includes(disk)))', replace: '' }],
   },
   {
     name: 'letting go in one map',
     why: 'The first takes the old member out of `insync` only: it still receives every write.',
+    tests: MAP_TESTS,
     edits: [
       {
         file: GROUP_STEPS,
@@ -90,6 +102,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'the second map of letting go before the first is adopted',
     why: 'The second takes it out of `acting` when its heartbeat shows that it adopted the first.',
+    tests: MAP_TESTS,
     edits: [
       {
         file: GROUP_STEPS,
@@ -101,6 +114,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a report of an earlier stay counted',
     why: "Its report counts only if its incarnation and the epoch in which it joined `acting` are the map's.",
+    tests: MAP_TESTS,
     edits: [
       {
         file: GROUP_STEPS,
@@ -113,6 +127,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'forced removal without `lossy`',
     why: 'The chosen copy restarts the group with `lossy`.',
+    tests: MAP_TESTS,
     edits: [
       {
         file: 'lib/cluster/force-removal.js',

@@ -4,6 +4,7 @@ import type { SeedJob, SeedReport } from '../seed-job.js';
 import { SeedPool } from '../seed-pool.js';
 import type { BuildCopy } from './build-copy.js';
 import type { Mutant } from './mutant.js';
+import { firstFailure } from './run-tests.js';
 
 /** Seeds of a mutant that may fail although they do so without it, before it is given up. */
 const FAILING_MAX = 10;
@@ -27,8 +28,8 @@ export interface HuntOptions {
 export interface Verdict {
   /** Seeds that were clean with the mutant. */
   readonly clean: number;
-  /** The seed that caught it, which is clean without it; null where time or seeds ran out before. */
-  readonly caught: { readonly seed: number; readonly complaint: string } | null;
+  /** The test, or the seed that is clean without it, that caught it; null where time or seeds ran out before. */
+  readonly caught: { readonly by: string; readonly complaint: string } | null;
 }
 
 export const JOBS_DEFAULT = availableParallelism();
@@ -38,6 +39,11 @@ export async function hunt(copy: BuildCopy, mutant: Mutant, options: HuntOptions
   const { first, seeds, jobs, seconds, note } = options;
   const deadlineMs = performance.now() + seconds * 1000;
   const last = first + seeds - 1;
+  if (mutant.tests !== undefined) {
+    await copy.become(mutant);
+    const failure = await firstFailure(copy.directory, mutant.tests, seconds * 1000);
+    if (failure) return { clean: 0, caught: { by: `test ${failure.name}`, complaint: failure.complaint } };
+  }
   let clean = 0;
   let next = first;
   for (let failing = 0; next <= last && failing < FAILING_MAX; failing++) {
@@ -48,7 +54,7 @@ export async function hunt(copy: BuildCopy, mutant: Mutant, options: HuntOptions
     await copy.restore();
     const alone = jobsOf(mutant, options, failed.seed, 1);
     if ((await firstToFail(copy, 1, Number.POSITIVE_INFINITY, alone, () => {})) === null) {
-      return { clean, caught: { seed: failed.seed, complaint: failed.complaint! } };
+      return { clean, caught: { by: `seed ${failed.seed}`, complaint: failed.complaint! } };
     }
     note(`seed ${failed.seed} fails without "${mutant.name}" too: ${failed.complaint}`);
     next = failed.seed + 1;

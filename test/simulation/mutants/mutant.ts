@@ -18,6 +18,8 @@ export interface Mutant {
   readonly edits: readonly Edit[];
   /** Faults that can show it; those that a simulation has by default where there are none. */
   readonly kinds?: readonly BegunKind[];
+  /** Test files that can show it, which are run before any seed. */
+  readonly tests?: readonly string[];
 }
 
 export class MutantError extends Error {
