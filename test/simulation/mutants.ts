@@ -1,6 +1,7 @@
 import { CLUSTER_MUTANTS } from './mutants/cluster.js';
 import { MEMBER_MUTANTS } from './mutants/member.js';
 import type { Mutant } from './mutants/mutant.js';
+import { RING_MUTANTS } from './mutants/ring.js';
 import { STORE_MUTANTS } from './mutants/store.js';
 import { WRITER_MUTANTS } from './mutants/writer.js';
 
@@ -15,4 +16,10 @@ import { WRITER_MUTANTS } from './mutants/writer.js';
  * - a lock given away without the writer role: locks are those of a single host.
  * - a snapshot before the last fence's objects are equal: no snapshot is taken in a cluster.
  */
-export const MUTANTS: readonly Mutant[] = [...WRITER_MUTANTS, ...MEMBER_MUTANTS, ...CLUSTER_MUTANTS, ...STORE_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...WRITER_MUTANTS,
+  ...MEMBER_MUTANTS,
+  ...RING_MUTANTS,
+  ...CLUSTER_MUTANTS,
+  ...STORE_MUTANTS,
+];

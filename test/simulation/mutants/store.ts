@@ -107,11 +107,6 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a ring trusted across a reboot',
-    why: 'The ring is valid only under the boot id in its header.',
-    edits: [{ file: 'lib/store/write-ring.js', find: 'if (found?.bootId === bootId) {', replace: 'if (found) {' }],
-  },
-  {
     name: 'deletion before the record is erased',
     why: 'A former member durably erases its own record of having been in sync before the first deletion.',
     edits: [{ file: 'lib/store/delete-group.js', find: 'await disk.groups.eraseInsync(group);', replace: '' }],

@@ -47,11 +47,12 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: WRITER,
-        find: 'if (operation.asked.size > 0)\n            return;',
+        find: 'if (operation.asked.size === 0)\n            this.#end(operation);',
         replace: `if (operation.asked.size > (operation.only === null ? 1 : 0))
             return;
         for (const left of operation.asked.values())
-            this.#requests.delete(left.request);`,
+            this.#requests.delete(left.request);
+        this.#end(operation);`,
       },
     ],
   },
