@@ -1,7 +1,8 @@
 import type { Random } from '../helpers/random.js';
-import { FaultMaker } from './fault-maker.js';
+import { FaultMaker, type Made } from './fault-maker.js';
 import type { BegunKind, FaultRates } from './fault-rates.js';
 import { describeFault, type Fault, type FaultKind } from './faults.js';
+import type { PlannedFault } from './plan.js';
 import type { Scheduler } from './scheduler.js';
 import type { Trace } from './trace.js';
 
@@ -32,6 +33,9 @@ interface Ending {
 export class FaultPlanner {
   /** How many of each were carried out. */
   readonly counts = new Map<FaultKind, number>();
+  /** What was begun, with what was to end it. */
+  readonly begun: PlannedFault[] = [];
+  readonly #startedMs: number;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #options: PlannerOptions;
@@ -43,6 +47,7 @@ export class FaultPlanner {
 
   constructor(scheduler: Scheduler, random: Random, options: PlannerOptions) {
     this.#scheduler = scheduler;
+    this.#startedMs = scheduler.nowMs;
     this.#random = random;
     this.#options = options;
     const { hosts, spares = [], hostsMin = 3, rates } = options;
@@ -62,12 +67,36 @@ export class FaultPlanner {
     });
   }
 
+  /** As `start`, with faults of these kinds now. */
+  startWith(kinds: readonly BegunKind[]): void {
+    for (const kind of kinds) this.begin(kind);
+    this.start();
+  }
+
   /** Begins a fault of this kind now, if there can be one. Answers whether it did. */
   begin(kind: BegunKind): boolean {
     const made = this.#maker.make(kind);
-    if (made === null || this.#options.allows?.(made.fault) === false) return false;
-    if (!this.#carryOut(made.fault)) return false;
-    for (const { afterMs, fault } of made.ends) this.#endAfter(afterMs, fault);
+    return made !== null && this.#begin(made);
+  }
+
+  /** Begins what another planner began, each at its time since that one was made, as far as it can be now. */
+  repeat(faults: readonly PlannedFault[]): void {
+    const begin = (at: number) => {
+      const planned = faults[at];
+      if (planned === undefined) return;
+      this.#cancelNext = this.#scheduler.at(Math.max(this.#scheduler.nowMs, this.#startedMs + planned.atMs), () => {
+        this.#cancelNext = null;
+        this.#begin(planned);
+        begin(at + 1);
+      });
+    };
+    begin(0);
+  }
+
+  #begin({ fault, ends }: Omit<Made, 'ends'> & Pick<PlannedFault, 'ends'>): boolean {
+    if (this.#options.allows?.(fault) === false || !this.#carryOut(fault)) return false;
+    this.begun.push({ atMs: this.#scheduler.nowMs - this.#startedMs, fault, ends });
+    for (const end of ends) this.#endAfter(end.afterMs, end.fault);
     return true;
   }
 

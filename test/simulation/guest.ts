@@ -38,7 +38,6 @@ export class Guest {
   readonly image: SimulatedImage;
   readonly host: SimulatedHost;
   readonly #world: World;
-  readonly #random: Random;
   readonly #isReader: boolean;
   /** The generation that the image had when the guest opened it. */
   readonly #opened: number;
@@ -51,11 +50,10 @@ export class Guest {
   /** A group of the image restarted from a copy that may lack what this guest wrote and did not flush. */
   #mayHaveLost = false;
 
-  constructor(world: World, image: SimulatedImage, host: SimulatedHost, random: Random, isReader: boolean) {
+  constructor(world: World, image: SimulatedImage, host: SimulatedHost, isReader: boolean) {
     this.#world = world;
     this.image = image;
     this.host = host;
-    this.#random = random;
     this.#isReader = isReader;
     this.#opened = image.writer.generation;
   }
@@ -94,13 +92,13 @@ export class Guest {
   }
 
   /** Begins one more operation if it may. */
-  step(): void {
+  step(random: Random): void {
     if (this.#isDead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run) return;
-    const dice = this.#random.next();
-    if (this.#isReader || dice < 0.35) this.#track(this.#read());
-    else if (dice < 0.8) this.#track(this.#write('write'));
-    else if (dice < 0.85) this.#track(this.#write('discard'));
-    else if (dice < 0.86) this.#track(this.#write('allocate'));
+    const dice = random.next();
+    if (this.#isReader || dice < 0.35) this.#track(this.#read(random));
+    else if (dice < 0.8) this.#track(this.#write('write', random));
+    else if (dice < 0.85) this.#track(this.#write('discard', random));
+    else if (dice < 0.86) this.#track(this.#write('allocate', random));
     else this.#track(this.flush());
   }
 
@@ -141,8 +139,8 @@ export class Guest {
     return (this.image.writer.fenced[this.host.id] ?? 0) > this.#opened;
   }
 
-  async #read(): Promise<void> {
-    const { index, offset, length } = this.#range();
+  async #read(random: Random): Promise<void> {
+    const { index, offset, length } = this.#range(random);
     const { image } = this;
     const check = image.model.beginRead(this, index * OBJECT_BYTES + offset, length);
     const data = Buffer.allocUnsafe(length);
@@ -150,11 +148,11 @@ export class Guest {
     if (!this.#isGone) check(data);
   }
 
-  async #write(kind: 'write' | 'discard' | 'allocate'): Promise<void> {
+  async #write(kind: 'write' | 'discard' | 'allocate', random: Random): Promise<void> {
     const { image } = this;
     const { model, vdi } = image;
-    const isWhole = kind === 'allocate' || (kind === 'discard' && this.#random.chance(0.3));
-    const range = this.#range();
+    const isWhole = kind === 'allocate' || (kind === 'discard' && random.chance(0.3));
+    const range = this.#range(random);
     const { index, offset, length } = isWhole ? { ...range, offset: 0, length: OBJECT_BYTES } : range;
     const start = index * OBJECT_BYTES + offset;
     for (const other of this.#writing) {
@@ -195,14 +193,14 @@ export class Guest {
     }
   }
 
-  #range(): Range {
-    const index = this.#random.below(this.image.indexes);
+  #range(random: Random): Range {
+    const index = random.below(this.image.indexes);
     const spots = index === this.image.indexes - 1 ? SPOTS_OF_LAST : SPOTS;
-    const offset = spots[this.#random.below(spots.length)]! + this.#random.below(SPOT_SECTORS) * SECTOR_BYTES;
-    const dice = this.#random.next();
+    const offset = spots[random.below(spots.length)]! + random.below(SPOT_SECTORS) * SECTOR_BYTES;
+    const dice = random.next();
     const size = dice < HUGE_CHANCE ? HUGE_SECTORS : dice < LARGE_CHANCE ? LARGE_SECTORS : SMALL_SECTORS;
     const most = Math.min(size, (OBJECT_BYTES - offset) / SECTOR_BYTES);
-    return { index, offset, length: (1 + this.#random.below(most)) * SECTOR_BYTES };
+    return { index, offset, length: (1 + random.below(most)) * SECTOR_BYTES };
   }
 
   #note(what: string): void {

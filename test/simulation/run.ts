@@ -2,8 +2,9 @@ import { Random } from '../helpers/random.js';
 import { Checkers } from './checkers.js';
 import { carryOut, only } from './fault-carrier.js';
 import { FaultPlanner } from './fault-planner.js';
-import { type BegunKind, GENTLE_FAULTS, scaleRates } from './fault-rates.js';
+import { type BegunKind, GENTLE_FAULTS, NO_FAULTS, scaleRates } from './fault-rates.js';
 import type { FaultKind } from './faults.js';
+import { draftRounds, type Plan, type PlannedRound, type PlannedStep } from './plan.js';
 import { Workload } from './workload.js';
 import { World } from './world.js';
 
@@ -16,11 +17,8 @@ const SETTLE_MS = 60 * 60_000;
 const CHECK_MS = 10 * 60_000;
 /** The real time is looked at before each of so many events. */
 const LOOKS_PER_CLOCK = 100;
-/** Times of trouble, each of which ends with calm. */
-const ROUNDS_MAX = 3;
-
-/** Of whole times of trouble. */
-const ROUGH_KINDS: readonly BegunKind[] = ['network-rough', 'store-rough'];
+/** Told apart from other random numbers of the seed. */
+const WORKLOAD = 0x27d4eb2f;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
@@ -29,18 +27,20 @@ export const DEFAULT_KINDS: readonly BegunKind[] = [
 ];
 
 export interface SimulationOptions {
+  /** What happens; where there is none, it follows from the options below. */
+  plan?: Plan | undefined;
   seed: number;
   /** Times that a guest is given a turn. */
   steps: number;
   hosts: number;
   kinds?: readonly BegunKind[];
-  print?: ((line: string) => void) | undefined;
-  /** Messages are in the trace. */
-  messages?: boolean;
   /** Faults come so many times as often. */
   roughness?: number;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   forgiveLosses?: boolean;
+  print?: ((line: string) => void) | undefined;
+  /** Messages are in the trace. */
+  messages?: boolean;
   /** Looked at between events: the run is given up when it answers true. */
   isOverdue?: () => boolean;
 }
@@ -54,23 +54,15 @@ export interface Outcome {
   readonly overdue: boolean;
   /** How many faults of each kind there were. */
   readonly faults: ReadonlyMap<FaultKind, number>;
+  /** What happened: another run of it is the same. */
+  readonly plan: Plan;
 }
 
 /** Runs one simulated cluster. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
-  const {
-    seed,
-    steps,
-    hosts,
-    kinds = DEFAULT_KINDS,
-    print,
-    messages = false,
-    isOverdue = () => false,
-    forgiveLosses = false,
-    roughness = 1,
-  } = options;
+  const { kinds = DEFAULT_KINDS, roughness = 1, print, messages = false, isOverdue = () => false, plan } = options;
+  const { seed, hosts, forgiveLosses = false } = plan ?? options;
   const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], messages, ...(print && { print }) });
-  const random = new Random(seed ^ 0x5bd1e995);
   let overdue = false;
   let looks = 0;
   const isOver = () => overdue || world.failure !== null;
@@ -84,32 +76,51 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   };
 
   await start(world, runFor);
-  const workload = new Workload(world, random, forgiveLosses);
+  const workload = new Workload(world, new Random(seed ^ WORKLOAD), forgiveLosses);
   const faults = new Map<FaultKind, number>();
-  const rounds = 1 + random.below(ROUNDS_MAX);
-  for (let round = 0; round < rounds && !isOver(); round++) {
-    const planner = new FaultPlanner(world.scheduler, new Random(random.below(2 ** 32)), {
+  const played: PlannedRound[] = [];
+  for (const round of plan?.rounds ?? draftRounds({ seed, steps: options.steps, kinds, roughness })) {
+    const planner = new FaultPlanner(world.scheduler, new Random('faultSeed' in round ? round.faultSeed : 0), {
       hosts: world.hosts.map(({ id }) => id),
-      rates: only(scaleRates(GENTLE_FAULTS, roughness * (1 + random.below(12))), kinds),
+      rates: 'faultSeed' in round ? only(scaleRates(GENTLE_FAULTS, round.faultFactor), kinds) : NO_FAULTS,
       carryOut: (fault) => carryOut(world, fault),
       trace: world.trace,
     });
-    planner.start();
-    // A run is short: what is to show while much else goes wrong is there from the start.
-    for (const kind of ROUGH_KINDS) if (kinds.includes(kind) && random.chance(0.4)) planner.begin(kind);
-    const paceMs = 2 + random.below(40);
-    for (let step = 0; step < steps / rounds && !isOver(); step++) {
-      workload.step();
-      await runFor(random.next() * paceMs);
-    }
-    planner.calm();
+    if ('faults' in round) planner.repeat(round.faults);
+    else planner.startWith(round.first);
+    takeTurns(world, workload, round.steps);
+    await runFor(round.ms);
+    // What goes wrong at the end of a run ends as it is, and nothing is said of it in the trace.
+    if (!isOver()) planner.calm();
+    played.push({ ms: round.ms, steps: round.steps, faults: planner.begun });
     for (const [kind, count] of planner.counts) faults.set(kind, (faults.get(kind) ?? 0) + count);
-    const reasons = () => [...workload.waitsFor, world.unhealthy].filter((reason) => reason !== null);
-    await runFor(SETTLE_MS, () => reasons().length === 0);
-    if (!isOver() && reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
-    if (!isOver()) await checkQuiet(world, workload, runFor);
+    if (!isOver()) await settle(world, workload, runFor);
+    if (isOver()) break;
   }
-  return { world, failure: world.failure, overdue, faults };
+  const { failure } = world;
+  return { world, failure, overdue, faults, plan: { seed, hosts, forgiveLosses, rounds: played } };
+}
+
+/** Gives each guest its turns, from now on. */
+function takeTurns({ scheduler }: World, workload: Workload, steps: readonly PlannedStep[]): void {
+  const startedMs = scheduler.nowMs;
+  const next = (at: number) => {
+    const step = steps[at];
+    if (step === undefined) return;
+    scheduler.at(startedMs + step.atMs, () => {
+      workload.step(step.seed);
+      next(at + 1);
+    });
+  };
+  next(0);
+}
+
+/** Waits until all is well again, and checks everything then. */
+async function settle(world: World, workload: Workload, runFor: RunFor): Promise<void> {
+  const reasons = () => [...workload.waitsFor, world.unhealthy].filter((reason) => reason !== null);
+  if (await runFor(SETTLE_MS, () => reasons().length === 0)) return;
+  if (reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
+  else await checkQuiet(world, workload, runFor);
 }
 
 /** Lets time pass; answers whether the run is over. */

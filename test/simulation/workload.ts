@@ -11,6 +11,7 @@ const INDEXES = 4;
 const FIRST_VDI = 16;
 /** Guests that have an image open at the same time. */
 const GUESTS_PER_IMAGE = 3;
+const PLACES = IMAGES * GUESTS_PER_IMAGE;
 const STOP_CHANCE = 0.003;
 /** Before another guest is started in the place of one that ended, in milliseconds. */
 const REPLACED_AFTER_MS = [1, 4000] as const;
@@ -26,7 +27,6 @@ interface Place {
 export class Workload {
   readonly images: readonly SimulatedImage[];
   readonly #world: World;
-  readonly #random: Random;
   readonly #places: Place[];
   /** Those that still have something in flight. */
   readonly #guests = new Set<Guest>();
@@ -35,7 +35,6 @@ export class Workload {
   /** @param forgiveLosses: guests whose unflushed writes may be lost end by themselves, without being told. */
   constructor(world: World, random: Random, forgiveLosses: boolean) {
     this.#world = world;
-    this.#random = random;
     this.#forgiveLosses = forgiveLosses;
     this.images = Array.from({ length: IMAGES }, (_, number) => new SimulatedImage(world, FIRST_VDI + number, INDEXES));
     this.#places = this.images.flatMap((image) => {
@@ -49,16 +48,22 @@ export class Workload {
     world.onLossy = (copies, pg) => this.#lose(copies, pg);
   }
 
-  /** Lets one of the guests do something. */
-  step(): void {
-    const place = this.#places[this.#random.below(this.#places.length)]!;
+  /** The guest whose turn it is by this seed, as a number. */
+  static placeOf(seed: number): number {
+    return new Random(seed).below(PLACES);
+  }
+
+  /** Lets one of the guests do something; all that is chosen follows from the seed. */
+  step(seed: number): void {
+    const random = new Random(seed);
+    const place = this.#places[random.below(PLACES)]!;
     if (place.guest?.isDead) {
       place.guest = null;
-      place.emptyUntilMs = this.#world.scheduler.nowMs + within(this.#random, REPLACED_AFTER_MS);
+      place.emptyUntilMs = this.#world.scheduler.nowMs + within(random, REPLACED_AFTER_MS);
     }
-    place.guest ??= this.#start(place);
-    if (this.#random.chance(STOP_CHANCE)) place.guest?.stop();
-    else place.guest?.step();
+    place.guest ??= this.#start(place, random);
+    if (random.chance(STOP_CHANCE)) place.guest?.stop();
+    else place.guest?.step(random);
   }
 
   /** What is not answered yet, in words. */
@@ -67,11 +72,11 @@ export class Workload {
     return [...this.#guests].map(({ waitsFor }) => waitsFor).filter((reason) => reason !== null);
   }
 
-  #start({ image, isReader, emptyUntilMs }: Place): Guest | null {
+  #start({ image, isReader, emptyUntilMs }: Place, random: Random): Guest | null {
     const running = this.#world.hosts.filter(({ run }) => run !== null);
     if (running.length === 0 || this.#world.scheduler.nowMs < emptyUntilMs) return null;
-    const host = running[this.#random.below(running.length)]!;
-    const guest = new Guest(this.#world, image, host, new Random(this.#random.below(2 ** 32)), isReader);
+    const host = running[random.below(running.length)]!;
+    const guest = new Guest(this.#world, image, host, isReader);
     this.#guests.add(guest);
     this.#world.trace.note(host.id, `vdi ${image.vdi}: ${isReader ? 'reading ' : ''}guest starts`);
     return guest;
