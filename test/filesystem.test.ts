@@ -1,14 +1,16 @@
 /** The mount's operations where requests meet one another, or come twice. */
 import { constants } from 'node:fs';
 import { type Assertions, test } from 'brittle';
+import { SYSTEM_CLOCK } from '../lib/cluster/system-clock.js';
 import { Directory } from '../lib/filesystem/directory.js';
 import { Filesystem } from '../lib/filesystem/filesystem.js';
 import { Handles } from '../lib/filesystem/handles.js';
 import { Locks } from '../lib/filesystem/locks.js';
 import { type Context, ROOT_NODE, XATTR_CREATE } from '../lib/fuse/operations.js';
+import { LocalImages } from '../lib/replication/local-images.js';
 import { Vdis } from '../lib/vdi/vdis.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import { openImages } from './helpers/images.js';
+import { onlyDisk, openImages } from './helpers/images.js';
 import { sleep } from './helpers/until.js';
 
 const { O_RDWR, O_CREAT } = constants;
@@ -21,13 +23,16 @@ function request(resent = false): Context {
 }
 
 async function setup(t: Assertions) {
-  const { coordination, objects } = await openImages(t);
+  const { coordination, objects, families } = await openImages(t);
   const handles = new Handles(await temporaryDirectory(t), 'boot');
   t.teardown(() => handles.close());
   const isOpen = (id: number) => handles.opens(id) > 0;
   const failures: unknown[] = [];
   const onError = (error: unknown) => failures.push(error);
-  const vdis = new Vdis({ coordination, host: 'h', objects, isOpen, onError });
+  const vdis = new Vdis({
+    ...{ coordination, host: 'h', clock: SYSTEM_CLOCK, families, allDisks: onlyDisk, isOpen, onError },
+    objects: new LocalImages(objects, coordination),
+  });
   t.teardown(() => vdis.close(), { order: -1 });
   const locks = new Locks(coordination, 'h');
   const directory = await Directory.open(coordination);

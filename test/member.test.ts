@@ -318,7 +318,10 @@ test('a cut, an allocation and an equalizing overlap with every change of their 
     { kind: 'cut', length: 512 },
     { kind: 'allocate', end: 512 },
     { kind: 'inspect', layer: 1, blocks: null },
-    { kind: 'equal', layer: 1, shape: { kind: 'nothing' }, within: { offset: 0, length: 512 }, blocks: [] },
+    {
+      ...({ kind: 'equal', merges: '', layer: 1, shape: { kind: 'nothing' } } as const),
+      ...{ within: { offset: 0, length: 512 }, blocks: [] },
+    },
   ] as const) {
     const script = new MemberScript(mapOf(1));
     const first = script.change({ change: write(65536, 512) });

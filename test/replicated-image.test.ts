@@ -2,7 +2,6 @@ import { test } from 'brittle';
 import { ImageRefresh } from '../lib/replication/image-refresh.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { ReplicatedImage } from '../lib/replication/replicated-image.js';
-import { SimulatedImage } from './simulation/simulated-image.js';
 import { World } from './simulation/world.js';
 
 const NO_HANDLE = Number.POSITIVE_INFINITY;
@@ -17,18 +16,25 @@ async function onThreeHosts(body: (images: readonly ReplicatedImage[], world: Wo
   let ended = false;
   const isOver = () => ended || world.failure !== null;
   await world.scheduler.run({ untilMs: RUN_MS, until: () => world.unhealthy === null || isOver() });
-  const image = new SimulatedImage(world, 1, INDEXES);
-  const images = world.hosts.map(({ run }) => image.on(run!));
-  const running = body(images, world).then(
-    () => {
-      ended = true;
-    },
-    (error) => world.defect('test', error),
-  );
+  const running = openAll(world)
+    .then((images) => body(images, world))
+    .then(
+      () => {
+        ended = true;
+      },
+      (error) => world.defect('test', error),
+    );
   await world.scheduler.run({ untilMs: RUN_MS, until: isOver });
   if (world.failure) throw world.failure;
   if (!ended) throw new Error('stuck');
   await running;
+}
+
+async function openAll({ hosts }: World): Promise<ReplicatedImage[]> {
+  const size = INDEXES * OBJECT_BYTES;
+  const { id } = await hosts[0]!.run!.vdis.create('image', { size, mode: 0o600, uid: 0, gid: 0, copies: 2 });
+  const vdis = await Promise.all(hosts.map(({ run }) => run!.vdis.load(id)));
+  return vdis.map(({ objects }) => objects as ReplicatedImage);
 }
 
 test('next, end and seek find on every host what is anywhere', async (t) => {

@@ -448,7 +448,8 @@ test('with nothing but unequal objects, a write that waits for room waits, and w
   await script.answer(null, 'flush');
   await script.answer(null, 'flush');
   const shape = { kind: 'nothing' } as const;
-  const equal = script.change(0, { kind: 'equal', layer: 1, shape, within: { offset: 0, length: 512 }, blocks: [] });
+  const within = { offset: 0, length: 512 };
+  const equal = script.change(0, { kind: 'equal', merges: '', layer: 1, shape, within, blocks: [] });
   await script.answer(null, 'change');
   t.absent(equal.isPending);
   t.ok(held.isPending);

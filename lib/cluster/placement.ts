@@ -145,3 +145,17 @@ function logarithm(u: number): number {
   for (let term = SERIES_TERMS - 1; term >= 0; term--) sum = sum * square + 1 / (2 * term + 1);
   return 2 * z * sum - doublings * Math.LN2;
 }
+
+/** A family's number tells how many copies it has, so that a disk alone can tell to which table its objects belong. */
+const COPIES_RADIX = 8;
+
+/** Number of the family that is made as the `number`th, from 1, with so many copies (1 to 7). Never used again. */
+export function familyNumber(number: number, copies: number): number {
+  if (!(copies >= 1 && copies < COPIES_RADIX)) throw new RangeError(`${copies} copies`);
+  return number * COPIES_RADIX + copies;
+}
+
+/** How many copies a family has. */
+export function copiesOf(family: number): number {
+  return family % COPIES_RADIX;
+}

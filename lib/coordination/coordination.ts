@@ -73,7 +73,14 @@ export interface Coordination {
   close(): Promise<void>;
 }
 
-export type CoordinationErrorCode = 'VALUE_TOO_LARGE' | 'BAD_KEY' | 'TOO_MANY_OPERATIONS' | 'CLOSED' | 'WRONG_FORMAT';
+export type CoordinationErrorCode =
+  | 'VALUE_TOO_LARGE'
+  | 'BAD_KEY'
+  | 'TOO_MANY_OPERATIONS'
+  | 'CLOSED'
+  | 'WRONG_FORMAT'
+  /** It did not answer: what was asked for may have been carried out, may still be, or may never be. */
+  | 'UNAVAILABLE';
 
 export class CoordinationError extends Error {
   readonly code: CoordinationErrorCode;

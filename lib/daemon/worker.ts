@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
+import { SYSTEM_CLOCK } from '../cluster/system-clock.js';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { OperationMetrics } from '../control/operation-metrics.js';
 import { openLocal } from '../coordination/local.js';
@@ -10,6 +11,8 @@ import { prepareMountPoint } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native.js';
 import type { Operations } from '../fuse/operations.js';
 import { type Negotiated, Session } from '../fuse/session.js';
+import { LocalImages } from '../replication/local-images.js';
+import { FamilyWatch } from '../vdi/family-watch.js';
 import { Vdis } from '../vdi/vdis.js';
 import type { DaemonAdministration, DaemonAdministrationOptions } from './administration.js';
 import { HostDisks } from './disks.js';
@@ -75,12 +78,15 @@ class Worker {
       }),
     );
     const host = state.identity.host;
+    const families = this.#keep('families', new FamilyWatch(coordination));
+    await families.open();
     const vdis = this.#keep(
       'images',
       new Vdis({
-        coordination,
-        host,
-        objects: disks.objects,
+        ...{ coordination, host, families, clock: SYSTEM_CLOCK },
+        objects: new LocalImages(disks.objects, coordination),
+        // All disks of this host do their part together.
+        allDisks: () => Promise.resolve({ numbers: [0], compare: [] }),
         isOpen: (id) => handles.opens(id) > 0,
         onError: (error, family) =>
           this.#log.error(`cleaning up family ${family} failed, will be tried again: ${error}`),

@@ -9,7 +9,7 @@ import { MapFollower } from '../cluster/map-follower.js';
 import type { NextMapOptions, Report } from '../cluster/observation.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { Disk } from '../store/index.js';
-import { DiskRoom } from './disk-room.js';
+import type { LayerRules } from './layer-rules.js';
 import type { LinkEvents, Links } from './links.js';
 import type { Message } from './messages.js';
 import { ReplicaHost } from './replica-host.js';
@@ -37,6 +37,9 @@ export interface ClusterHostOptions {
   copiesOf(family: number): number;
   /** See ReplicaHostOptions. */
   readonly formerCopiesKeptMs?: number;
+  readonly layers: LayerRules;
+  /** What the heartbeat says of a disk. */
+  describeDisk(disk: Disk): OpenDisk;
   onError(error: unknown): void;
   /** For the log: what the host or, through it, the cluster has done. */
   note(what: string): void;
@@ -56,7 +59,6 @@ export class ClusterHost implements LinkEvents<Message> {
   readonly #conductor: Conductor;
   readonly #conducting: ConductorDriver;
   readonly #failedDisks = new Set<number>();
-  readonly #rooms = new Map<Disk, DiskRoom>();
   #incarnation: number;
   #cancelReports = () => {};
   readonly #reached = new Set<string>();
@@ -67,7 +69,7 @@ export class ClusterHost implements LinkEvents<Message> {
   constructor(options: ClusterHostOptions, links: Links<Message>) {
     this.#options = options;
     this.#links = links;
-    const { host, bootId, clock, coordination, state, disks, marginMs, map, pgOf, copiesOf, onError } = options;
+    const { host, bootId, clock, coordination, state, disks, marginMs, map, pgOf, copiesOf, layers, onError } = options;
     const { ttlMs } = map;
     this.#startedAtMs = clock.elapsedMs();
     const { incarnation } = state;
@@ -84,7 +86,7 @@ export class ClusterHost implements LinkEvents<Message> {
     });
     this.replica = new ReplicaHost(
       {
-        ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, groupCount: map.pgs, onError },
+        ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, layers, groupCount: map.pgs, onError },
         adoptedAtStart: state.adoptedEpoch,
         ...(options.formerCopiesKeptMs !== undefined && { formerCopiesKeptMs: options.formerCopiesKeptMs }),
         incarnation: () => this.liveness.incarnation,
@@ -105,7 +107,7 @@ export class ClusterHost implements LinkEvents<Message> {
       ...{ coordination, clock, liveness: this.liveness },
       state: () => ({
         adopted: this.follower.map.epoch,
-        disks: disks.filter(({ failed }) => failed === null).map((disk) => this.#describe(disk)),
+        disks: disks.filter(({ failed }) => failed === null).map((disk) => options.describeDisk(disk)),
         unreachable: this.#unreachable(),
       }),
       storeIncarnation: (next) => state.storeIncarnation(next),
@@ -120,17 +122,6 @@ export class ClusterHost implements LinkEvents<Message> {
       failed: (error) => options.note(`conducting: ${error}`),
       decided: (reason) => options.note(`as conductor: ${reason}`),
     });
-  }
-
-  /** What the heartbeat says of a disk. */
-  #describe(disk: Disk): OpenDisk {
-    let room = this.#rooms.get(disk);
-    if (!room) {
-      room = new DiskRoom();
-      this.#rooms.set(disk, room);
-    }
-    const report = disk.space.report();
-    return { number: disk.number, opens: disk.record.opens, free: report.free, room: room.update(report) };
   }
 
   start(): void {

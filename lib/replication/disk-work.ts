@@ -2,13 +2,14 @@ import { listGroup } from '../store/group-list.js';
 import { type Disk, OBJECT_BYTES } from '../store/index.js';
 import type { Place } from '../store/object-create.js';
 import { cutObject, discardEntry, discardObject } from '../store/object-discard.js';
-import { type DescribedLayer, describeBlocks, describeIndex, readBlocks } from '../store/object-pull.js';
+import { describeBlocks, describeIndex, readBlocks } from '../store/object-pull.js';
 import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-read.js';
-import { needsRoom, type RoomUse } from '../store/object-room.js';
 import { allocateObject, extendObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
 import type { WriteOrder } from '../store/write-order.js';
 import type { RingDoubts } from '../store/write-ring.js';
+import { type LayerRules, mergesKey } from './layer-rules.js';
+import { mergeAt } from './layer-work.js';
 import type { Outcome } from './member.js';
 import type {
   ActiveName,
@@ -32,6 +33,7 @@ import type {
   RetireRequest,
   SeekRequest,
 } from './messages.js';
+import { type Inspected, OTHER_MERGES } from './messages.js';
 import type { ReplicaDisk } from './replica-disk.js';
 
 const OBJECT_END = Number.MAX_SAFE_INTEGER;
@@ -39,9 +41,11 @@ const OBJECT_END = Number.MAX_SAFE_INTEGER;
 /** Carries out what a member has admitted, on this host's disks. */
 export class DiskWork {
   readonly #disks: ReadonlyMap<number, ReplicaDisk>;
+  readonly #layers: LayerRules;
 
-  constructor(disks: ReadonlyMap<number, ReplicaDisk>) {
+  constructor(disks: ReadonlyMap<number, ReplicaDisk>, layers: LayerRules) {
     this.#disks = disks;
+    this.#layers = layers;
   }
 
   /** Rejects with a StoreError: EIO and DISK_FAILED mean that the disk has to leave the map. */
@@ -76,7 +80,6 @@ export class DiskWork {
     const { disk, locks } = this.#disk(request.disk);
     const { chain, index, change, since, vdi, generation, sequence } = request;
     const place = { pg: request.pg, family: chain.family, index };
-    if (change.kind === 'room') return { body: await this.#needsRoom(request, change.use) };
     if (change.kind === 'inspect') return { body: await this.#inspect(request, change) };
     if (change.kind === 'extract') return this.#extract(disk, place, change);
     const order: WriteOrder = { vdi, generation, sequence };
@@ -95,6 +98,13 @@ export class DiskWork {
     }
     const lock = await locks.exclusive(chain.family, index);
     try {
+      if (change.kind === 'equal') {
+        const merging = this.#layers.merging(chain.family);
+        if (mergesKey(merging) !== change.merges) return { body: OTHER_MERGES };
+        await mergeAt(disk, place, merging);
+        // Nobody sees it any more, whoever may have it still.
+        if (this.#layers.doomed(chain.family).includes(change.layer)) return {};
+      }
       await apply(disk, place, request, change, since, order);
     } finally {
       lock.release();
@@ -102,24 +112,18 @@ export class DiskWork {
     return {};
   }
 
-  async #needsRoom({ disk: number, pg, chain, index }: ChangeRequest, use: RoomUse): Promise<boolean> {
-    const { disk, locks } = this.#disk(number);
-    const lock = await locks.exclusive(chain.family, index);
-    try {
-      return await needsRoom(disk, { pg, family: chain.family, index }, chain.layers, use);
-    } finally {
-      lock.release();
-    }
-  }
-
   async #inspect(
     { disk: number, pg, chain, index }: ChangeRequest,
     { layer, blocks }: Extract<Change, { kind: 'inspect' }>,
-  ): Promise<DescribedLayer | null> {
+  ): Promise<Inspected> {
     const { disk, locks } = this.#disk(number);
     const lock = await locks.exclusive(chain.family, index);
     try {
-      return await describeBlocks(disk, { pg, family: chain.family, index }, layer, blocks);
+      // What one copy has done with a layer, and another not yet, is no difference.
+      const merging = this.#layers.merging(chain.family);
+      const place = { pg, family: chain.family, index };
+      await mergeAt(disk, place, merging);
+      return { merges: mergesKey(merging), layer: await describeBlocks(disk, place, layer, blocks) };
     } finally {
       lock.release();
     }

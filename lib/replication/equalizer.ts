@@ -1,6 +1,6 @@
 import { HOLE, NO_END, NOTHING, OBJECT } from '../store/entry.js';
 import { type DescribedLayer, PULL_BLOCK_BYTES, PULL_HASH_BYTES } from '../store/object-pull.js';
-import type { ByteRange, Equalizing, Shape } from './messages.js';
+import { type ByteRange, type Equalizing, type Inspected, OTHER_MERGES, type Shape } from './messages.js';
 import { type Chain, OBJECT_BYTES } from './object-io.js';
 import { blocksOf, type UnequalObject } from './unequal.js';
 import type { Writer } from './writer.js';
@@ -23,12 +23,14 @@ interface Left {
 export class Equalizer {
   readonly #writer: Writer;
   readonly #chain: () => Chain;
+  readonly #pause: () => Promise<void>;
   readonly #left = new Map<number, Left>();
   readonly #running = new Map<number, Promise<void>>();
   /** Bytes of each copy that were looked at. */
   compared = 0;
 
-  constructor(writer: Writer, objects: Iterable<UnequalObject>, chain: () => Chain) {
+  constructor(writer: Writer, objects: Iterable<UnequalObject>, chain: () => Chain, pause: () => Promise<void>) {
+    this.#pause = pause;
     this.#writer = writer;
     this.#chain = chain;
     this.add(objects);
@@ -93,7 +95,7 @@ export class Equalizer {
         const chain = chainFor(object, this.#chain());
         const equal = await this.#differences(chain, object);
         if (equal === 'stopped') stopped = true;
-        else if (equal && !(await this.#writer.change(chain, index, equal))) stopped = true;
+        else if (equal && !(await this.#apply(chain, index, equal))) stopped = true;
         if (stopped) break;
       }
       if (this.#writer.stopped) return;
@@ -104,6 +106,15 @@ export class Equalizer {
     for (const { layer } of left.objects.values()) this.#writer.equalized(layer, index);
   }
 
+  /** False where it has to be found out anew what differs. */
+  async #apply(chain: Chain, index: number, change: Equalizing): Promise<boolean> {
+    const answers = await this.#writer.change(chain, index, change);
+    if (!answers) return false;
+    if (![...answers.values()].includes(OTHER_MERGES)) return true;
+    await this.#pause();
+    return false;
+  }
+
   /** What has to be written so that every copy is as the source's; null where they are equal. */
   async #differences(chain: Chain, { layer, index, blocks }: UnequalObject): Promise<Equalizing | null | 'stopped'> {
     this.compared += blocks ? blocks.reduce((sum, { length }) => sum + length, 0) : OBJECT_BYTES;
@@ -111,7 +122,15 @@ export class Equalizer {
     if (!described) return 'stopped';
     const source = this.#writer.insync(index).find((disk) => described.has(disk));
     if (source === undefined) return 'stopped';
-    const byDisk = described as ReadonlyMap<number, DescribedLayer | null>;
+    const byDisk = new Map<number, DescribedLayer | null>();
+    const inspected = [...described] as [number, Inspected][];
+    const { merges } = inspected[0]![1];
+    if (inspected.some(([, each]) => each.merges !== merges)) {
+      // One has heard of a merge that another has not: the watch tells it soon.
+      await this.#pause();
+      return 'stopped';
+    }
+    for (const [disk, { layer: each }] of inspected) byDisk.set(disk, each);
     const wanted = byDisk.get(source) ?? null;
     const others = [...byDisk.values()];
     const shape = shapeOf(wanted);
@@ -122,10 +141,10 @@ export class Equalizer {
     const differing = wanted?.kind === OBJECT ? differingBlocks(wanted, others) : [];
     const within = blocks ? hullOf(blocks) : WHOLE;
     if (differing.length === 0 && others.every((other) => isSameShape(shapeOf(other), shape))) return null;
-    if (differing.length === 0) return { kind: 'equal', layer, shape, within, blocks: [] };
+    if (differing.length === 0) return { kind: 'equal', merges, layer, shape, within, blocks: [] };
     const extracted = await this.#writer.look(chain, index, { kind: 'extract', layer, ranges: differing }, source);
     if (!extracted) return 'stopped';
-    return { kind: 'equal', layer, shape, within, blocks: extracted.get(source) as Equalizing['blocks'] };
+    return { kind: 'equal', merges, layer, shape, within, blocks: extracted.get(source) as Equalizing['blocks'] };
   }
 }
 

@@ -1,7 +1,6 @@
 import type { Report } from '../cluster/observation.js';
 import type { ListedEntry } from '../store/group-list.js';
-import type { IndexDescription } from '../store/object-pull.js';
-import type { RoomUse } from '../store/object-room.js';
+import type { DescribedLayer, IndexDescription } from '../store/object-pull.js';
 import type { RingDoubts } from '../store/write-ring.js';
 import type { Chain } from './object-io.js';
 
@@ -18,8 +17,6 @@ export type Change =
   | { readonly kind: 'allocate'; readonly end: number }
   /** Removes what the first layer has from `length` bytes of the object on. */
   | { readonly kind: 'cut'; readonly length: number }
-  /** Changes nothing; answers whether such a change may need room that the disk has not given to the first layer. */
-  | { readonly kind: 'room'; readonly use: RoomUse }
   /** Changes nothing; answers what a layer has at the index, and the hashes of these blocks of it; null: of all. */
   | { readonly kind: 'inspect'; readonly layer: number; readonly blocks: readonly ByteRange[] | null }
   /** Changes nothing; answers these ranges of one layer's object. */
@@ -36,8 +33,19 @@ export interface ByteRange {
   readonly length: number;
 }
 
+/** What `inspect` answers: the layer as it is once these merges are made at the index (see mergesKey); null: nothing. */
+export interface Inspected {
+  readonly merges: string;
+  readonly layer: DescribedLayer | null;
+}
+
+/** What `equal` answers where it has changed nothing, as the disk goes by other merges than those that were compared. */
+export const OTHER_MERGES = 'other merges';
+
 export interface Equalizing {
   readonly kind: 'equal';
+  /** By which the copies were compared. */
+  readonly merges: string;
   readonly layer: number;
   /** What the layer has there: an object of `end` bytes, a hole marker, or no entry. */
   readonly shape: Shape;

@@ -68,7 +68,7 @@ export interface NewRole {
   /** Resolves when what earlier holders have left different is equal at all copies; false: the role was lost. */
   equalized(): Promise<boolean>;
   /** See ImageObjects.truncate; false: the role was lost. */
-  truncate(size: number, layers?: readonly number[]): Promise<boolean>;
+  truncate(size: number): Promise<boolean>;
 }
 
 /** Of an image that is being written: its stored record may lag. */
@@ -84,6 +84,12 @@ export interface GenerationStep {
 }
 
 /**
+ * What became of a step: its transaction was carried out; nothing is to be stored; or others were faster, and it is to
+ * be tried again.
+ */
+export type Stepped<Result> = { readonly stored: boolean; readonly result: Result } | 'again';
+
+/**
  * The objects of one image, wherever their copies are. Indexes, offsets and lengths are those of one object unless a
  * method says otherwise. `opened` is the generation that the image had when the handle was opened; calls of a handle
  * that is dead since another host took the image over throw FencedError. Infinity: no handle.
@@ -93,6 +99,8 @@ export interface ImageObjects {
   readonly held: number | null;
   /** Takes the writer role, as a change would. */
   hold(opened: number): Promise<void>;
+  /** The store has another holder on record, or may have: finds out. */
+  recheck(): Promise<void>;
   /** Takes the role only for what others need to know or to have equal: leaves the handles of its holder alone. */
   settle(): Promise<void>;
   /** What the holder of the role says of the image; null where that one does not answer, or holds it no more. */
@@ -109,11 +117,8 @@ export interface ImageObjects {
   seek(index: number, offset: number, data: boolean, opened: number): Promise<number | null>;
   /** Everything that was written to the image before the call is durable when it resolves. */
   flush(opened: number): Promise<void>;
-  /**
-   * Removes what these layers (the top one unless others are named) have at or beyond `size` bytes of the image, and cuts
-   * the object that it falls into.
-   */
-  truncate(size: number, layers?: readonly number[]): Promise<void>;
+  /** Removes what the top layer has at or beyond `size` bytes of the image, and cuts the object that it falls into. */
+  truncate(size: number): Promise<void>;
   /** The highest byte of the image that the top layer holds (0 if none), below `bound`. */
   end(bound: number): Promise<number>;
   /** The first index from `from` (inclusive) to `to` (exclusive) where one of these layers, or any, has something. */
@@ -128,7 +133,7 @@ export interface LayerDisk {
   /** Deletes every object of a layer that nothing refers to; durable when it resolves. Safe to repeat. */
   deleteLayer(family: number, layer: number): Promise<void>;
   /** See ObjectIO.mergeLayer; durable when it resolves. */
-  mergeLayer(family: number, layer: number, child: number, limit: () => number): Promise<void>;
+  mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void>;
 }
 
 /** The objects of all images, as one host reaches them. */
@@ -137,13 +142,13 @@ export interface Objects {
   /**
    * Takes the writer roles of these images, holds their changes back, makes all that earlier holders left different
    * equal, flushes and retires everything; then `change` carries out a transaction that contains every step it is given.
-   * When this resolves every host that is up knows the new generations, and goes by nothing older. `change` answers null
-   * where the transaction did not come about as others were faster: it is called again.
+   * When this resolves every host that is up knows the new generations, and goes by nothing older. Where the store did not
+   * answer `change` is called again, and has to find out whether it was carried out: then nothing is to be stored.
    */
   step<Result>(
     images: readonly ImageObjects[],
     opened: number,
-    change: (steps: readonly GenerationStep[]) => Promise<Result | null>,
+    change: (steps: readonly GenerationStep[]) => Promise<Stepped<Result>>,
   ): Promise<Result>;
   /** Bytes that the layer takes up on this host's disks; those of holes do not count. Not 0 where it holds an object. */
   usage(family: number, layer: number): number;

@@ -10,14 +10,17 @@ import { DiskWork } from './disk-work.js';
 import { FormerCopies } from './former-copies.js';
 import { IndexLocks } from './index-locks.js';
 import { Inquiries } from './inquiries.js';
+import type { LayerRules } from './layer-rules.js';
+import { LayerWork } from './layer-work.js';
 import type { Links } from './links.js';
 import { Member, type Outcome, type Ticket } from './member.js';
 import type { ChangeRequest, LookRequest, Message, ReleaseRequest, Reply, ReportMessage } from './messages.js';
-import type { ImageOptions } from './object-io.js';
+import type { GenerationStep, ImageObjects, ImageOptions, LayerDisk, Objects, Stepped } from './object-io.js';
 import { OwnCopies } from './own-copies.js';
 import { type Completed, Recovery } from './recovery.js';
 import type { ReplicaDisk } from './replica-disk.js';
 import { ReplicatedImage } from './replicated-image.js';
+import { step } from './step.js';
 import { decodeWriter, NO_WRITER, writerKey } from './writer-record.js';
 
 type ObjectMessage = Exclude<Message, ReportMessage>;
@@ -41,6 +44,8 @@ export interface ReplicaHostOptions {
   groupCount: number;
   /** Unless told otherwise, 10 minutes. */
   formerCopiesKeptMs?: number;
+  /** What is known of layers that are given up, all of it from the start. */
+  layers: LayerRules;
   /** The epoch that an earlier process of this host had adopted. */
   adoptedAtStart: number;
   incarnation(): number;
@@ -57,7 +62,7 @@ export interface ReplicaHostOptions {
 }
 
 /** All of replication on one host: its disks as members, its writers and readers, and what connects them to peers. */
-export class ReplicaHost {
+export class ReplicaHost implements Objects {
   readonly #options: ReplicaHostOptions;
   readonly #disks = new Map<number, ReplicaDisk>();
   readonly #inquiries: Inquiries;
@@ -77,7 +82,7 @@ export class ReplicaHost {
   constructor(options: ReplicaHostOptions, disks: Iterable<Disk>) {
     this.#options = options;
     this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as ObjectMessage));
-    this.#work = new DiskWork(this.#disks);
+    this.#work = new DiskWork(this.#disks, options.layers);
     this.#own = new OwnCopies(options.map(), this.#disks);
     for (const disk of disks) this.addDisk(disk);
     this.#member = new Member(options.map(), {
@@ -95,11 +100,11 @@ export class ReplicaHost {
   }
 
   addDisk(disk: Disk): void {
-    const { clock, bootId, map, fetchMap, onCompleted, onDiskFailed, onError } = this.#options;
+    const { clock, bootId, map, fetchMap, layers, onCompleted, onDiskFailed, onError } = this.#options;
     const locks = new IndexLocks();
     const layouts = (copies: number) => this.#layout(copies);
     const recovery: Recovery = new Recovery(disk, locks, {
-      ...{ clock, inquiries: this.#inquiries, bootId, map, fetchMap, layout: layouts, onError },
+      ...{ clock, inquiries: this.#inquiries, bootId, map, fetchMap, layout: layouts, layers, onError },
       onChange: () => {
         onCompleted();
         this.#member.rightChanged();
@@ -249,6 +254,26 @@ export class ReplicaHost {
       this.#images.set(options.vdi, image);
     }
     return image;
+  }
+
+  /** See Objects. */
+  step<Result>(
+    images: readonly ImageObjects[],
+    opened: number,
+    change: (steps: readonly GenerationStep[]) => Promise<Stepped<Result>>,
+  ): Promise<Result> {
+    return step(this.#options.clock, images as readonly ReplicatedImage[], opened, change);
+  }
+
+  usage(family: number, layer: number): number {
+    let bytes = 0;
+    for (const { disk } of this.#disks.values()) bytes += disk.usage(family, layer);
+    return bytes;
+  }
+
+  get layerDisks(): LayerDisk[] {
+    const disks = [...this.#disks.values()].filter(({ disk }) => disk.failed === null);
+    return disks.map((disk) => new LayerWork(disk, this.#options.pgOf));
   }
 
   close(): void {

@@ -3,16 +3,9 @@ import { ImageReader } from './image-reader.js';
 import { ImageRefresh } from './image-refresh.js';
 import { ImageSurvey, type SurveyContext } from './image-survey.js';
 import type { AttributesRequest, Change } from './messages.js';
-import {
-  type Chain,
-  type ImageAttributes,
-  type ImageObjects,
-  type ImageOptions,
-  type NewRole,
-  OBJECT_BYTES,
-} from './object-io.js';
+import { type ImageAttributes, type ImageObjects, type ImageOptions, type NewRole, OBJECT_BYTES } from './object-io.js';
 import { type RoleContext, WriterRole } from './role.js';
-import { truncateLayers } from './truncation.js';
+import { truncate } from './truncation.js';
 import type { Writer } from './writer.js';
 
 export interface ImageContext extends RoleContext, SurveyContext, DirectContext {
@@ -145,16 +138,20 @@ export class ReplicatedImage implements ImageObjects {
     return this.#survey.end(bound);
   }
 
-  async truncate(size: number, layers: readonly number[] = this.#top()): Promise<void> {
+  async truncate(size: number): Promise<void> {
     // What other hosts may have left on some copies only is found then.
     await this.role.take('write', NO_HANDLE);
-    await truncateLayers(layers, size, {
-      next: (range, layer) => this.#survey.next(range, [layer]),
-      cut: async (layer, index, length) => {
-        await this.#change(index, { kind: 'cut', length }, NO_HANDLE, layer);
+    await truncate(size, {
+      next: (range) => this.#survey.next(range, this.#top()),
+      cut: async (index, length) => {
+        await this.#change(index, { kind: 'cut', length }, NO_HANDLE);
         return true;
       },
     });
+  }
+
+  recheck(): Promise<void> {
+    return this.role.recheck();
   }
 
   close(): void {
@@ -167,12 +164,12 @@ export class ReplicatedImage implements ImageObjects {
     return {
       generation: writer.generation,
       equalized,
-      truncate: async (size, layers = this.#top()) => {
+      truncate: async (size) => {
         if (!(await equalized())) return false;
-        return truncateLayers(layers, size, {
-          next: (range, layer) => this.#survey.nextFor(writer, range, [layer]),
-          cut: async (layer, index, length) =>
-            (await writer.change(chainFrom(this.#image.chain(), layer), index, { kind: 'cut', length })) !== null,
+        return truncate(size, {
+          next: (range) => this.#survey.nextFor(writer, range, this.#top()),
+          cut: async (index, length) =>
+            (await writer.change(this.#image.chain(), index, { kind: 'cut', length })) !== null,
         });
       },
     };
@@ -182,15 +179,8 @@ export class ReplicatedImage implements ImageObjects {
     return [this.#image.chain().layers[0]!.layer];
   }
 
-  async #change(index: number, change: Change, opened: number, layer: number | null = null): Promise<void> {
-    const chain = () => (layer === null ? this.#image.chain() : chainFrom(this.#image.chain(), layer));
-    await this.role.change(chain, index, change, opened);
+  async #change(index: number, change: Change, opened: number): Promise<void> {
+    await this.role.change(() => this.#image.chain(), index, change, opened);
     await this.#context.answering();
   }
-}
-
-/** What shows from a layer down. */
-function chainFrom({ family, layers }: Chain, layer: number): Chain {
-  const at = layers.findIndex((each) => each.layer === layer);
-  return { family, layers: at < 0 ? [{ layer, limit: 0 }] : layers.slice(at) };
 }

@@ -7,7 +7,6 @@ import { isGone } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
-import { SpaceGuard } from './space-guard.js';
 import type { UnequalObject } from './unequal.js';
 import { type Unflushed, Writer } from './writer.js';
 import type { WriterRecord } from './writer-record.js';
@@ -70,7 +69,6 @@ export class WriterRole {
   readonly #options: RoleOptions;
   readonly #store: WriterStore;
   readonly #fence: Fence;
-  readonly #space: SpaceGuard;
   #writer: Writer | null = null;
   #equalizer: Equalizer | null = null;
   #taking: Promise<void> | null = null;
@@ -97,7 +95,6 @@ export class WriterRole {
     const { coordination, inquiries, refreshMap, pgOf } = context;
     const { vdi, copies, chain } = options;
     this.#store = new WriterStore(coordination, vdi);
-    this.#space = new SpaceGuard({ copies, map: context.map, pgOf: context.pgOf });
     this.#fence = new Fence({ inquiries, vdi, copies, refreshMap, chain, pgOf });
   }
 
@@ -124,13 +121,11 @@ export class WriterRole {
 
   /**
    * Changes an index, under whatever generation it takes. `opened` is the generation that the image had when the handle
-   * was opened. Throws FencedError, and NoSpaceError before the change is sent to anybody.
+   * was opened. Throws FencedError.
    */
   async change(chain: () => Chain, index: number, change: Change, opened: number): Promise<void> {
     for (;;) {
       const writer = await this.take('write', opened);
-      const room = this.#space.before(writer, chain(), index, change);
-      if (room) await room;
       const admission = this.#options.reaches(endOf(index, change));
       if (admission) {
         await admission;
@@ -296,6 +291,13 @@ export class WriterRole {
   /** Somebody has seen a later generation than the one that this host holds. */
   outdated(generation: number): void {
     if (this.#writer && this.#writer.generation < generation) this.#drop(this.#writer);
+  }
+
+  /** Finds out whether the store still has this host as the holder; where it does not, the role is over. */
+  async recheck(): Promise<void> {
+    const writer = this.#writer;
+    const stored = await this.#store.read();
+    if (writer && stored.record.generation !== writer.generation) this.#drop(writer);
   }
 
   /** A new incarnation of this host: what it held under the old one has to be taken anew. */
@@ -577,7 +579,7 @@ export class WriterRole {
     this.#writer = writer;
     this.#served = true;
     if (unequal === null) this.#fence.skip();
-    this.#equalizer = new Equalizer(writer, unequal ?? [], chain);
+    this.#equalizer = new Equalizer(writer, unequal ?? [], chain, () => this.#pause());
     this.#equalizeAll(writer);
     return writer;
   }

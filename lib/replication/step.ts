@@ -1,5 +1,6 @@
 import { type Clock, pause } from '../cluster/clock.js';
-import type { GenerationStep } from './object-io.js';
+import { isUnavailable } from '../cluster/patient-coordination.js';
+import type { GenerationStep, Stepped } from './object-io.js';
 import type { FrozenRole, WriterRole } from './role.js';
 
 /** Before roles that were lost, or a transaction that others were faster than, are tried again. */
@@ -11,26 +12,29 @@ export interface SteppedRole {
   readonly role: WriterRole;
 }
 
-/** See Objects.step. Rejects with what `change` rejects with: then it may have been carried out, or not. */
+/**
+ * See Objects.step. `change` is called again where the store did not answer, and finds out whether it was carried out.
+ */
 export async function step<Result>(
   clock: Clock,
   stepped: readonly SteppedRole[],
   opened: number,
-  change: (steps: readonly GenerationStep[]) => Promise<Result | null>,
+  change: (steps: readonly GenerationStep[]) => Promise<Stepped<Result>>,
 ): Promise<Result> {
   for (;;) {
     const frozen = await freezeAll(stepped, opened);
-    let result: Result | null = null;
-    let isOver = false;
-    try {
-      if (frozen) result = await change(stepped.map(({ role }) => frozen.get(role)!));
-      isOver = true;
-    } finally {
-      if (result === null) for (const each of frozen?.values() ?? []) each.thaw(!isOver);
-    }
-    if (frozen && result !== null) {
-      await Promise.all([...frozen.values()].map((each) => each.advance()));
-      return result;
+    if (frozen) {
+      const roles = [...frozen.values()];
+      const outcome = await change(stepped.map(({ role }) => frozen.get(role)!)).catch((error) => {
+        for (const each of roles) each.thaw(true);
+        // Whether it was carried out is found out under the roles, taken anew.
+        if (!isUnavailable(error)) throw error;
+        return null;
+      });
+      if (outcome === null) continue;
+      if (outcome !== 'again' && outcome.stored) await Promise.all(roles.map((each) => each.advance()));
+      else for (const each of roles) each.thaw(false);
+      if (outcome !== 'again') return outcome.result;
     }
     await pause(clock, RETRY_MS);
   }

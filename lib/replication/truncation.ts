@@ -7,34 +7,29 @@ const CUT_BATCH = 1024;
 const CUTS_PARALLEL = 32;
 
 export interface TruncationPort {
-  /** The lowest indexes where the layer has an entry; null: the role was lost. */
-  next(range: { from: number; to: number; count: number }, layer: number): Promise<readonly number[] | null>;
-  /** Cuts what the layer has at the index to so many bytes; 0: removes it. False: the role was lost. */
-  cut(layer: number, index: number, length: number): Promise<boolean>;
+  /** The lowest indexes where there may be something to cut; null: the role was lost. */
+  next(range: { from: number; to: number; count: number }): Promise<readonly number[] | null>;
+  /** Cuts what the top layer has at the index to so many bytes; 0: removes it. False: the role was lost. */
+  cut(index: number, length: number): Promise<boolean>;
 }
 
 /** See ImageObjects.truncate. False: the role was lost. */
-export async function truncateLayers(layers: Iterable<number>, size: number, port: TruncationPort): Promise<boolean> {
-  for (const layer of layers) if (!(await truncateLayer(layer, size, port))) return false;
-  return true;
-}
-
-async function truncateLayer(layer: number, size: number, port: TruncationPort): Promise<boolean> {
+export async function truncate(size: number, port: TruncationPort): Promise<boolean> {
   const length = size % OBJECT_BYTES;
-  if (length > 0 && !(await port.cut(layer, Math.floor(size / OBJECT_BYTES), length))) return false;
+  if (length > 0 && !(await port.cut(Math.floor(size / OBJECT_BYTES), length))) return false;
   for (let from = Math.ceil(size / OBJECT_BYTES); ; ) {
-    const found = await port.next({ from, to: INDEX_END, count: CUT_BATCH }, layer);
-    if (!found || !(await removeAll(layer, found, port))) return false;
+    const found = await port.next({ from, to: INDEX_END, count: CUT_BATCH });
+    if (!found || !(await removeAll(found, port))) return false;
     if (found.length < CUT_BATCH) return true;
     from = found[found.length - 1]! + 1;
   }
 }
 
-async function removeAll(layer: number, indexes: readonly number[], { cut }: TruncationPort): Promise<boolean> {
+async function removeAll(indexes: readonly number[], { cut }: TruncationPort): Promise<boolean> {
   const left = indexes.values();
   let isHeld = true;
   const work = async () => {
-    for (const index of left) isHeld = (await cut(layer, index, 0)) && isHeld;
+    for (const index of left) isHeld = (await cut(index, 0)) && isHeld;
   };
   await Promise.all(Array.from({ length: Math.min(CUTS_PARALLEL, indexes.length) }, work));
   return isHeld;

@@ -10,6 +10,8 @@ import type { WriteOrder } from './write-order.js';
 /** One layer of an index as its source has it. */
 export interface DescribedLayer {
   readonly layer: number;
+  /** The layer of which the source has the file, where that is another one: see layers that are merged. */
+  readonly source?: number;
   /** NOTHING where the source has no entry, but an object that is active: what was there may be gone here only. */
   readonly kind: EntryKind | typeof NOTHING;
   readonly modified: number;

@@ -10,7 +10,7 @@ import type { OpenFile } from './open-file.js';
 import { makeObject } from './pull-content.js';
 import { installIndex } from './pull-install.js';
 
-export { PULL_BLOCK_BYTES, PULL_HASH_BYTES } from './block-hashes.js';
+export { cutHashes, PULL_BLOCK_BYTES, PULL_HASH_BYTES } from './block-hashes.js';
 export {
   type BlockRange,
   type DescribedLayer,
@@ -31,8 +31,6 @@ export interface PullOptions {
   installing?(): void;
   /** The group, off whose to-do list the index is taken in the commit that installs it. */
   group: GroupName;
-  /** A write waits for it, so that it may use up what is kept back. */
-  urgent?: boolean;
 }
 
 export interface PullResult {
@@ -131,11 +129,11 @@ async function prepareLayer(
   place: Place,
   described: DescribedLayer,
   own: readonly OwnObject[],
-  { fetch, urgent = false }: PullOptions,
+  { fetch }: PullOptions,
   result: PullResult,
 ): Promise<PulledLayer> {
   if (described.kind !== OBJECT) return { described, made: null, kept: null };
-  const { low, release } = await reserve(disk, urgent);
+  const { low, release } = await reserve(disk);
   try {
     const kept = own.find((object) => isSame(object, described)) ?? null;
     if (kept) {

@@ -109,8 +109,7 @@ async function copyRange(disk: Disk, source: OpenFile, file: OpenFile, offset: n
   if (length > CHUNK_BYTES) throw new Error('more than a chunk');
   await disk.chunks.with(async (chunk) => {
     const filled = await disk.io.read(source.fd, chunk, length, offset);
-    // The same block may end earlier there.
-    chunk.fill(0, filled, length);
+    if (filled < length) throw new Error('an object changed under its lock');
     await disk.io.write(file.fd, chunk, 0, length, offset);
   });
 }
@@ -118,12 +117,12 @@ async function copyRange(disk: Disk, source: OpenFile, file: OpenFile, offset: n
 async function fetchRange(
   disk: Disk,
   file: OpenFile,
-  { layer, serial }: DescribedLayer,
+  { layer, source = layer, serial }: DescribedLayer,
   offset: number,
   length: number,
   fetch: PullOptions['fetch'],
 ): Promise<void> {
-  const bytes = await fetch({ layer, serial, offset, length });
+  const bytes = await fetch({ layer: source, serial, offset, length });
   if (bytes.length !== length) throw new Error(`${bytes.length} bytes were fetched, and not ${length}`);
   await disk.io.write(file.fd, bytes, 0, length, offset);
 }

@@ -1,5 +1,8 @@
+import { isUnavailable } from '../cluster/patient-coordination.js';
+import { familyNumber } from '../cluster/placement.js';
 import type { Compare, Coordination, KeyValue, Operation, Transaction } from '../coordination/coordination.js';
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../fuse/operations.js';
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, type Timestamp } from '../fuse/operations.js';
+import { decodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../replication/writer-record.js';
 import { VdiError } from './errors.js';
 import { newFamily, nextVersion, removeImage } from './family.js';
 import { Numbers } from './numbers.js';
@@ -9,7 +12,7 @@ import {
   type FamilyRecord,
   KEY,
   type NameRecord,
-  now,
+  now as systemTime,
   VDI_ID_MIN,
   type VdiRecord,
 } from './records.js';
@@ -47,6 +50,17 @@ function stored<Record>(keyValue: KeyValue | null | undefined): Stored<Record> |
   return keyValue ? { record: decodeRecord<Record>(keyValue.value), revision: keyValue.modRevision } : null;
 }
 
+/** An image as it is at one moment. */
+export interface ImageView {
+  readonly writer: WriterRecord;
+  readonly record: VdiRecord;
+  readonly family: FamilyRecord;
+}
+
+function gone(id: number): VdiError {
+  return new VdiError('ESTALE', `image ${id} is gone`);
+}
+
 export function put(key: string, record: object): Operation {
   return { put: key, value: encodeRecord(record) };
 }
@@ -56,6 +70,7 @@ export function put(key: string, record: object): Operation {
  * where another change came between.
  */
 export class Catalog {
+  readonly now: () => Timestamp;
   readonly #coordination: Coordination;
   readonly #host: string;
   /** Keys of requests that were answered, so that what is stored of them can go. */
@@ -63,15 +78,40 @@ export class Catalog {
   readonly #numbers: Numbers;
   readonly #familyNumbers: Numbers;
 
-  constructor(coordination: Coordination, host: string) {
+  /** `now` answers the time that is stored with a change. */
+  constructor(coordination: Coordination, host: string, now: () => Timestamp = systemTime) {
     this.#coordination = coordination;
     this.#host = host;
+    this.now = now;
     this.#numbers = new Numbers(coordination, KEY.nextVdi, VDI_ID_MIN);
     this.#familyNumbers = new Numbers(coordination, KEY.nextFamily, 1);
   }
 
   async vdi(id: number): Promise<Stored<VdiRecord> | null> {
     return stored<VdiRecord>(await this.#coordination.get(KEY.vdi(id)));
+  }
+
+  /**
+   * An image, its family and its writer as they are at one moment. `family` is where the image is expected to be.
+   * Throws VdiError ESTALE where it is gone.
+   */
+  async view(id: number, family: number): Promise<ImageView> {
+    for (let expected = family; ; ) {
+      const { responses } = await this.#coordination.transaction({
+        success: [{ get: writerKey(id) }, { get: KEY.vdi(id) }, { get: KEY.family(expected) }],
+      });
+      const [writer, vdi, found] = responses.map((keyValues) => keyValues[0] ?? null);
+      const record = stored<VdiRecord>(vdi);
+      if (!record) throw gone(id);
+      if (record.record.family === expected && found) {
+        return {
+          writer: writer ? decodeWriter(writer.value) : NO_WRITER,
+          record: record.record,
+          family: decodeRecord<FamilyRecord>(found.value),
+        };
+      }
+      expected = record.record.family;
+    }
   }
 
   async family(id: number): Promise<Stored<FamilyRecord> | null> {
@@ -99,9 +139,12 @@ export class Catalog {
       if (again) return again.record;
     }
     if (await this.named(name)) throw new VdiError('EEXIST', `${name} exists already`);
-    const [id, family] = await Promise.all([this.#numbers.next(), this.#familyNumbers.next()]);
+    const [id, number] = await Promise.all([this.#numbers.next(), this.#familyNumbers.next()]);
+    const family = familyNumber(number, options.copies);
     return this.#change(async () => {
-      const time = now();
+      const made = await this.vdi(id);
+      if (made) return { answer: made.record };
+      const time = this.now();
       const record: VdiRecord = {
         id,
         name,
@@ -115,7 +158,7 @@ export class Catalog {
         mtime: time,
         ctime: time,
         created: time,
-        ...(options.importing ? { importing: true } : {}),
+        ...(options.importing ? { importing: this.#host } : {}),
       };
       if (await this.named(name)) throw new VdiError('EEXIST', `${name} exists already`);
       return {
@@ -136,17 +179,39 @@ export class Catalog {
    * Throws VdiError ESTALE where the image is gone.
    */
   async update(id: number, change: (record: VdiRecord) => VdiRecord | null): Promise<VdiRecord> {
-    return this.#change(async () => {
-      const current = await this.vdi(id);
-      if (!current) throw new VdiError('ESTALE', `image ${id} is gone`);
-      const record = change(current.record);
-      if (record === null) return { answer: current.record };
-      return {
-        answer: record,
-        compare: [{ key: KEY.vdi(id), modRevision: current.revision }],
-        success: [put(KEY.vdi(id), record)],
-      };
+    return this.#change(() => this.#replacement(id, change, []));
+  }
+
+  /**
+   * As `update`, for the host that holds the image's writer role with this generation. Answers null where that is over.
+   */
+  async updateHeld(
+    id: number,
+    generation: number,
+    change: (record: VdiRecord) => VdiRecord | null,
+  ): Promise<VdiRecord | null> {
+    return this.#change<VdiRecord | null>(async () => {
+      const key = writerKey(id);
+      const writer = await this.#coordination.get(key);
+      if ((writer ? decodeWriter(writer.value) : NO_WRITER).generation !== generation) return { answer: null };
+      return this.#replacement(id, change, [{ key, modRevision: writer?.modRevision ?? 0 }]);
     });
+  }
+
+  async #replacement(
+    id: number,
+    change: (record: VdiRecord) => VdiRecord | null,
+    compare: Compare[],
+  ): Promise<Transaction & { answer: VdiRecord }> {
+    const current = await this.vdi(id);
+    if (!current) throw gone(id);
+    const record = change(current.record);
+    if (record === null) return { answer: current.record };
+    return {
+      answer: record,
+      compare: [...compare, { key: KEY.vdi(id), modRevision: current.revision }],
+      success: [put(KEY.vdi(id), record)],
+    };
   }
 
   /**
@@ -156,8 +221,13 @@ export class Catalog {
   async unlink(name: string, request: RequestId | null): Promise<number> {
     const done = await this.#doneBefore(request);
     if (done) return done.vdi;
+    let id: number | null = null;
     return this.#change(async () => {
+      // An attempt whose answer was lost.
+      if (id !== null && (await this.named(name))?.record.vdi !== id) return { answer: id };
       const [entry, vdi] = await this.#resolve(name);
+      id = vdi.record.id;
+      await this.#checkSnapshots(vdi.record);
       return {
         answer: vdi.record.id,
         compare: [
@@ -166,7 +236,7 @@ export class Catalog {
         ],
         success: [
           { delete: KEY.name(name) },
-          put(KEY.vdi(vdi.record.id), { ...vdi.record, unlinked: true, ctime: now() }),
+          put(KEY.vdi(vdi.record.id), { ...vdi.record, unlinked: true, ctime: this.now() }),
           ...this.#remember(request, vdi.record.id),
         ],
       };
@@ -180,7 +250,11 @@ export class Catalog {
   async rename(name: string, newName: string, flags: number, request: RequestId | null): Promise<number | null> {
     const done = await this.#doneBefore(request);
     if (done) return done.vdi || null;
+    let attempted: { id: number; lost: number | null } | null = null;
     return this.#change(async () => {
+      // An attempt whose answer was lost.
+      const isDone = attempted && (await this.named(newName))?.record.vdi === attempted.id;
+      if (attempted && isDone) return { answer: attempted.lost };
       const [entry, vdi] = await this.#resolve(name);
       if (name === newName) return { answer: null };
       const target = await this.named(newName);
@@ -188,8 +262,9 @@ export class Catalog {
       if (over?.record.importing) throw new VdiError('EBUSY', `${newName} is being imported`);
       if (target && flags & RENAME_NOREPLACE) throw new VdiError('EEXIST', `${newName} exists already`);
       if (!target && flags & RENAME_EXCHANGE) throw new VdiError('ENOENT', `there is no ${newName}`);
-      const ctime = now();
+      const ctime = this.now();
       const exchange = (flags & RENAME_EXCHANGE) !== 0;
+      if (over && !exchange) await this.#checkSnapshots(over.record);
       const compare: Compare[] = [
         { key: KEY.name(name), modRevision: entry.revision },
         { key: KEY.vdi(vdi.record.id), modRevision: vdi.revision },
@@ -206,46 +281,58 @@ export class Catalog {
         success.push(put(KEY.vdi(over.record.id), lost));
       }
       const answer = over && !exchange ? over.record.id : null;
+      attempted = { id: vdi.record.id, lost: answer };
       success.push(...this.#remember(request, answer ?? 0));
       return { answer, compare, success };
     });
   }
 
-  /** Removes an image that has no name. What only it had of its family becomes doomed. Answers the family, if any. */
-  async remove(id: number): Promise<number | null> {
-    return this.#change(async () => {
-      const vdi = await this.vdi(id);
-      if (!vdi?.record.unlinked) return { answer: null };
-      const family = await this.family(vdi.record.family);
-      const compare: Compare[] = [{ key: KEY.vdi(id), modRevision: vdi.revision }];
-      const success: Operation[] = [{ delete: KEY.vdi(id) }];
-      if (family) {
-        compare.push({ key: KEY.family(family.record.id), modRevision: family.revision });
-        success.push(put(KEY.family(family.record.id), nextVersion(removeImage(family.record, id))));
-      }
-      return { answer: family?.record.id ?? null, compare, success };
-    });
-  }
-
-  /** Changes an image and its family, whose version `change` raises, together. Throws VdiError ESTALE where the image is gone. */
-  async changeImage(
+  /** What it takes to remove an image that has no name; null where it is gone, or has one. */
+  async removal(
     id: number,
-    change: (record: VdiRecord, family: FamilyRecord) => { record: VdiRecord; family: FamilyRecord },
-  ): Promise<{ record: VdiRecord; family: FamilyRecord }> {
-    return this.#change(async () => {
-      const vdi = await this.vdi(id);
-      const family = vdi && (await this.family(vdi.record.family));
-      if (!vdi || !family) throw new VdiError('ESTALE', `image ${id} is gone`);
-      const answer = change(vdi.record, family.record);
-      return {
-        answer,
+  ): Promise<{ family: FamilyRecord; transaction: Required<Pick<Transaction, 'compare' | 'success'>> } | null> {
+    const vdi = await this.vdi(id);
+    if (!vdi?.record.unlinked) return null;
+    const family = await this.family(vdi.record.family);
+    if (!family) throw new Error(`image ${id} has no family`);
+    const changed = nextVersion(removeImage(family.record, id));
+    return {
+      family: changed,
+      transaction: {
         compare: [
           { key: KEY.vdi(id), modRevision: vdi.revision },
-          { key: KEY.family(family.record.id), modRevision: family.revision },
+          { key: KEY.family(changed.id), modRevision: family.revision },
         ],
-        success: [put(KEY.vdi(id), answer.record), put(KEY.family(family.record.id), answer.family)],
-      };
-    });
+        success: [{ delete: KEY.vdi(id) }, put(KEY.family(changed.id), changed)],
+      },
+    };
+  }
+
+  /** Removes what is stored of the writer of an image that is gone; what the store did not answer to is left there. */
+  async forgetWriter(id: number): Promise<void> {
+    await this.#carryOut({ compare: [{ key: KEY.vdi(id), modRevision: 0 }], success: [{ delete: writerKey(id) }] });
+  }
+
+  /** Carries a transaction out once; answers whether its comparisons held. */
+  async attempt(transaction: Transaction): Promise<boolean> {
+    return (await this.#coordination.transaction(transaction)).succeeded;
+  }
+
+  /** Records of the snapshots of an image, with their tags, in the order of the tags. */
+  async snapshots(id: number): Promise<{ tag: string; vdi: number }[]> {
+    const prefix = KEY.snapshotsOf(id);
+    const found = await this.#coordination.range(prefix);
+    return found.map(({ key, value }) => ({ tag: key.slice(prefix.length), ...decodeRecord<NameRecord>(value) }));
+  }
+
+  /** The snapshot of an image with this tag; null where there is none. */
+  async snapshot(id: number, tag: string): Promise<Stored<NameRecord> | null> {
+    return stored<NameRecord>(await this.#coordination.get(KEY.snapshot(id, tag)));
+  }
+
+  /** A number for an image that is about to be made. */
+  nextNumber(): Promise<number> {
+    return this.#numbers.next();
   }
 
   /** Changes a family; one without layers left is deleted. `change` answers null to leave it. */
@@ -281,6 +368,12 @@ export class Catalog {
     await this.#coordination.transaction({ success: [{ deletePrefix: KEY.doneBy(this.#host) }] });
   }
 
+  /** What has snapshots is not thrown away by the way. Throws VdiError EBUSY. */
+  async #checkSnapshots({ id, name }: VdiRecord): Promise<void> {
+    const [first] = await this.snapshots(id);
+    if (first) throw new VdiError('EBUSY', `${name} has snapshots, such as ${first.tag}: delete them first`);
+  }
+
   async #resolve(name: string): Promise<[Stored<NameRecord>, Stored<VdiRecord>]> {
     const entry = await this.named(name);
     const vdi = entry && (await this.vdi(entry.record.vdi));
@@ -303,8 +396,8 @@ export class Catalog {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const { answer, ...transaction } = await build();
       if (!transaction.success) return answer;
-      const { succeeded } = await this.#coordination.transaction(transaction);
-      if (succeeded) {
+      const isStored = await this.#carryOut(transaction);
+      if (isStored) {
         for (const operation of transaction.success) {
           if ('delete' in operation) this.#answered.delete(operation.delete);
         }
@@ -312,5 +405,15 @@ export class Catalog {
       }
     }
     throw new VdiError('EAGAIN', `gave up after ${ATTEMPTS_MAX} attempts to change what others keep changing`);
+  }
+
+  /** False where the comparisons did not hold, or the store did not answer: what is built anew then finds out. */
+  async #carryOut(transaction: Transaction): Promise<boolean> {
+    try {
+      return (await this.#coordination.transaction(transaction)).succeeded;
+    } catch (error) {
+      if (isUnavailable(error)) return false;
+      throw error;
+    }
   }
 }

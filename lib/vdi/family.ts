@@ -90,6 +90,46 @@ export function planCleaning(family: FamilyRecord): FamilyRecord {
   return { ...family, doomed, merging };
 }
 
+/** Gives the image's present layer a name of its own: it is written no more, and the image goes on in a new one on top. */
+export function pushSnapshot(family: FamilyRecord, vdi: number, snapshot: number, limit: number): FamilyRecord {
+  const top = topOf(family, vdi);
+  const pushed = pushLayer(family, vdi, top, limit);
+  return { ...pushed, images: { ...pushed.images, [snapshot]: top } };
+}
+
+/** Makes the image show what its snapshot does; what only the image had is given up. */
+export function rollBack(family: FamilyRecord, vdi: number, snapshot: number, limit: number): FamilyRecord {
+  return planCleaning(pushLayer(family, vdi, topOf(family, snapshot), limit));
+}
+
+/** Layers that a family's disks have to delete, or to merge. */
+export function workOf({ doomed, merging }: FamilyRecord): number[] {
+  return [...doomed, ...merging.map(({ layer }) => layer)];
+}
+
+/** Notes that this disk has nothing of a layer any more. Null where that is known, or the layer forgotten. */
+export function confirm(family: FamilyRecord, layer: number, disk: number): FamilyRecord | null {
+  if (!workOf(family).includes(layer)) return null;
+  const known = family.confirmed?.[layer] ?? [];
+  if (known.includes(disk)) return null;
+  return { ...family, confirmed: { ...family.confirmed, [layer]: [...known, disk] } };
+}
+
+/** Whether every one of these disks has confirmed that it has nothing of the layer any more. */
+export function isConfirmed({ confirmed }: FamilyRecord, layer: number, disks: readonly number[]): boolean {
+  const known = new Set(confirmed?.[layer]);
+  return disks.every((disk) => known.has(disk));
+}
+
+/** What is left when no disk has anything of the layer. */
+export function forgetLayer(family: FamilyRecord, layer: number): FamilyRecord {
+  const { [layer]: _confirmed, ...confirmed } = family.confirmed ?? {};
+  const merge = family.merging.find((each) => each.layer === layer);
+  const left = { ...family, confirmed };
+  // A merge may have left its child with another one to merge with.
+  return merge ? planCleaning(finishMerge(left, layer, merge.child)) : forgetDoomed(left, layer);
+}
+
 export function forgetDoomed(family: FamilyRecord, layer: number): FamilyRecord {
   const { [layer]: _gone, ...layers } = family.layers;
   return { ...family, layers, doomed: family.doomed.filter((other) => other !== layer) };

@@ -1,52 +1,50 @@
-import type { ObjectIO } from '../replication/object-io.js';
-import type { Catalog } from './catalog.js';
-import { finishMerge, forgetDoomed, planCleaning } from './family.js';
-import type { FamilyRecord } from './records.js';
+import type { AllDisks } from '../cluster/all-disks.js';
+import type { Clock } from '../cluster/clock.js';
+import type { LayerDisk, Objects } from '../replication/object-io.js';
+import { type Catalog, put } from './catalog.js';
+import { confirm, forgetLayer, isConfirmed, nextVersion, workOf } from './family.js';
+import type { FamilyWatch } from './family-watch.js';
+import { type FamilyRecord, KEY } from './records.js';
 
-/** How long the janitor leaves a family alone after a failure (a full or failed disk). */
+/** How long the janitor leaves a family alone after a failure (a full or failed disk), or while other hosts have to do their part. */
 const RETRY_MS = 5000;
 
+export interface JanitorOptions {
+  readonly catalog: Catalog;
+  readonly objects: Objects;
+  readonly families: FamilyWatch;
+  readonly clock: Clock;
+  /** Reads what disks there are, whether or not they are up. */
+  allDisks(): Promise<AllDisks>;
+  onFamily(family: FamilyRecord): void;
+  onError(error: unknown, family: number): void;
+}
+
 /**
- * Carries out what families have planned: deletes doomed layers, merges layers into their only child. One step at a
- * time, in the background; whatever is not finished when the process ends is found again in the family's record.
+ * Carries out what families have planned, on this host's disks: deletes doomed layers, merges layers into their only
+ * child; tells when a disk has nothing of them any more, and forgets a layer of which no disk has. One step at a time, in
+ * the background; whatever is not finished when the process ends is found again in the family's record.
  */
 export class Janitor {
-  readonly #catalog: Catalog;
-  readonly #objects: ObjectIO;
-  readonly #onFamily: (family: FamilyRecord) => void;
-  readonly #onError: (error: unknown, family: number) => void;
+  readonly #options: JanitorOptions;
   readonly #queue = new Set<number>();
-  /** Families with work, as they were last seen: a cut that comes in the middle of a merge lowers a limit. */
-  readonly #latest = new Map<number, FamilyRecord>();
-  readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #cancels = new Set<() => void>();
+  /** By family and layer, disks that have nothing of it, whether or not that is on record. */
+  readonly #done = new Map<string, Set<number>>();
   #running: Promise<void> | null = null;
   #closed = false;
 
-  constructor(options: {
-    catalog: Catalog;
-    objects: ObjectIO;
-    onFamily: (family: FamilyRecord) => void;
-    onError: (error: unknown, family: number) => void;
-  }) {
-    this.#catalog = options.catalog;
-    this.#objects = options.objects;
-    this.#onFamily = options.onFamily;
-    this.#onError = options.onError;
+  constructor(options: JanitorOptions) {
+    this.#options = options;
+    options.families.onChange((family) => this.#enqueue(family));
   }
 
-  /** Tells of a family as it is now; work that it plans is begun. */
-  note(family: FamilyRecord): void {
-    // Two changes may be told of in another order than they were made.
-    if ((this.#latest.get(family.id)?.version ?? 0) > family.version) return;
-    if (family.doomed.length === 0 && family.merging.length === 0) {
-      this.#latest.delete(family.id);
-      return;
-    }
-    this.#latest.set(family.id, family);
-    this.#enqueue(family.id);
+  /** Begins what earlier processes have left. */
+  start(): void {
+    for (const family of this.#options.families.families) this.#enqueue(family);
   }
 
-  /** Resolves when nothing is left to do, or what is left has failed for now. */
+  /** Resolves when nothing is left to do here, or what is left has failed for now. */
   async idle(): Promise<void> {
     while (this.#running) await this.#running;
   }
@@ -54,7 +52,7 @@ export class Janitor {
   /** Stops after the step that is under way. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const timer of this.#retries) clearTimeout(timer);
+    for (const cancel of this.#cancels) cancel();
     await this.#running;
   }
 
@@ -75,55 +73,88 @@ export class Janitor {
       try {
         while (!this.#closed && (await this.#step(family)));
       } catch (error) {
-        this.#onError(error, family);
-        const timer = setTimeout(() => {
-          this.#retries.delete(timer);
-          this.#enqueue(family);
-        }, RETRY_MS);
-        this.#retries.add(timer);
+        if (this.#closed) return;
+        this.#options.onError(error, family);
+        this.#retry(family);
       }
     }
   }
 
-  /** Answers whether there may be more to do. */
+  #retry(family: number): void {
+    const cancel = this.#options.clock.after(RETRY_MS, () => {
+      this.#cancels.delete(cancel);
+      this.#enqueue(family);
+    });
+    this.#cancels.add(cancel);
+  }
+
+  /** Answers whether there may be more to do at once. */
   async #step(id: number): Promise<boolean> {
-    const family = (await this.#catalog.family(id))?.record;
-    if (!family) {
-      this.#latest.delete(id);
-      return false;
+    const { catalog, families, objects } = this.#options;
+    const family = (await catalog.family(id))?.record;
+    if (!family) return false;
+    families.note(family);
+    const work = workOf(family);
+    if (work.length === 0) return false;
+    for (const layer of work) {
+      for (const disk of objects.layerDisks) {
+        // What one has confirmed it may have again: it was an older image of the disk, or came back.
+        if (this.#doneAt(id, layer).has(disk.number)) continue;
+        if (!(await this.#clear(disk, id, layer))) return true;
+        this.#doneAt(id, layer).add(disk.number);
+      }
+      if (await this.#confirm(id, layer)) return true;
     }
-    if ((this.#latest.get(id)?.version ?? 0) <= family.version) this.#latest.set(id, family);
-    const [doomed] = family.doomed;
-    const [merge] = family.merging;
-    if (doomed !== undefined) {
-      await this.#objects.deleteLayer(id, doomed);
-      this.#changed(await this.#catalog.updateFamily(id, (current) => forgetDoomed(current, doomed)));
-      return true;
-    }
-    if (merge) {
-      const { layer, child } = merge;
-      const limit = () => {
-        const record = this.#latest.get(id)?.layers[child];
-        if (!record) throw new Error(`family ${id}: layer ${child} went while ${layer} was being merged into it`);
-        return record.limit;
-      };
-      await this.#objects.mergeLayer(id, layer, child, limit);
-      this.#changed(
-        await this.#catalog.updateFamily(id, (current) =>
-          // The child may have become useless meanwhile: then both layers are doomed, and there is no merge any more.
-          current.merging.some((each) => each.layer === layer)
-            ? planCleaning(finishMerge(current, layer, child))
-            : null,
-        ),
-      );
-      return true;
-    }
-    this.#latest.delete(id);
+    // Others have their part to do, or a disk is away: their confirmations are heard of, a disk that is gone for good is not.
+    this.#retry(id);
     return false;
   }
 
-  #changed(family: FamilyRecord | null): void {
-    if (!family) return;
-    this.#onFamily(family);
+  #doneAt(family: number, layer: number): Set<number> {
+    const key = `${family}/${layer}`;
+    let done = this.#done.get(key);
+    if (!done) {
+      done = new Set();
+      this.#done.set(key, done);
+    }
+    return done;
+  }
+
+  /** Has one disk do its part; false where the plan is another by now. */
+  async #clear(disk: LayerDisk, family: number, layer: number): Promise<boolean> {
+    const { families } = this.#options;
+    const merge = families.merging(family).find((each) => each.layer === layer);
+    if (!merge) {
+      if (!families.doomed(family).includes(layer)) return false;
+      await disk.deleteLayer(family, layer);
+      return true;
+    }
+    await disk.mergeLayer(family, layer, merge.child, merge.limit);
+    return true;
+  }
+
+  /** Puts on record what this host's disks have done, and forgets the layer after the last one. Answers whether it changed anything. */
+  async #confirm(id: number, layer: number): Promise<boolean> {
+    const { catalog, objects } = this.#options;
+    const all = await this.#options.allDisks();
+    const found = await catalog.family(id);
+    if (!found || !workOf(found.record).includes(layer)) return true;
+    const done = this.#doneAt(id, layer);
+    let family = found.record;
+    for (const { number } of objects.layerDisks) {
+      if (done.has(number)) family = confirm(family, layer, number) ?? family;
+    }
+    const isOver = isConfirmed(family, layer, all.numbers);
+    if (isOver) family = forgetLayer(family, layer);
+    if (family === found.record) return false;
+    const changed = nextVersion(family);
+    const isEmpty = Object.keys(changed.layers).length === 0;
+    const isStored = await catalog.attempt({
+      compare: [{ key: KEY.family(id), modRevision: found.revision }, ...all.compare],
+      success: [isEmpty ? { delete: KEY.family(id) } : put(KEY.family(id), changed)],
+    });
+    if (isStored && isOver) this.#done.delete(`${id}/${layer}`);
+    if (isStored && !isEmpty) this.#options.onFamily(changed);
+    return true;
   }
 }

@@ -68,8 +68,8 @@ export class Listing {
   }
 }
 
-function isListed({ unlinked, importing }: VdiRecord): boolean {
-  return !unlinked && !importing;
+function isListed({ unlinked, importing, snapshotOf }: VdiRecord): boolean {
+  return !unlinked && !importing && snapshotOf === undefined;
 }
 
 /** Position of the first number above `bound` in an ascending list. */

@@ -1,3 +1,4 @@
+import { isUnavailable } from '../cluster/patient-coordination.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { VdiError } from './errors.js';
 import { decodeRecord } from './records.js';
@@ -39,11 +40,17 @@ export class Numbers {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       const found = await this.#coordination.get(this.#key);
       const next = found ? decodeRecord<number>(found.value) : this.#first;
-      const { succeeded } = await this.#coordination.transaction({
-        compare: [{ key: this.#key, modRevision: found?.modRevision ?? 0 }],
-        success: [{ put: this.#key, value: Buffer.from(String(next + BLOCK)) }],
-      });
-      if (!succeeded) continue;
+      const reserved = await this.#coordination
+        .transaction({
+          compare: [{ key: this.#key, modRevision: found?.modRevision ?? 0 }],
+          success: [{ put: this.#key, value: Buffer.from(String(next + BLOCK)) }],
+        })
+        .catch((error) => {
+          // Numbers that may have been reserved are left out.
+          if (isUnavailable(error)) return null;
+          throw error;
+        });
+      if (!reserved?.succeeded) continue;
       this.#next = next;
       this.#end = next + BLOCK;
       return;

@@ -1,7 +1,8 @@
 import type { Timestamp } from '../fuse/operations.js';
 
 /**
- * What the coordination store holds of images, as JSON: `/vdi/<id>`, `/name/<name>`, `/family/<id>`.
+ * What the coordination store holds of images, as JSON: `/vdi/<id>`, `/name/<name>`, `/snapshot/<vdi>/<tag>`,
+ * `/family/<id>`.
  *
  * Sizes and offsets are bytes. Numbers of VDIs and families are never used again.
  */
@@ -24,10 +25,12 @@ export interface VdiRecord {
   parent?: number;
   /** Set while what lay beyond a smaller size is still being removed; the size to cut to is `size`. */
   cutting?: boolean;
+  /** Of a snapshot: the image that it was taken of, which is never written through this record. */
+  snapshotOf?: number;
   /** The name is gone; the data follows when the last handle is closed. */
   unlinked?: boolean;
-  /** Made by an import that has not ended: removed when the daemon starts. */
-  importing?: boolean;
+  /** The host that makes it by an import, or clones it, which has not ended: removed when that host's daemon starts. */
+  importing?: string;
   mode: number;
   uid: number;
   gid: number;
@@ -59,6 +62,8 @@ export interface FamilyRecord {
   doomed: number[];
   /** Layers with one child and no image of their own, being merged into that child. */
   merging: { layer: number; child: number }[];
+  /** By doomed or merging layer, the disks that have nothing of it any more. */
+  confirmed?: Record<string, number[]>;
 }
 
 export interface NameRecord {
@@ -72,6 +77,8 @@ export const KEY = {
   names: '/name/',
   family: (id: number) => `/family/${id}`,
   families: '/family/',
+  snapshot: (vdi: number, tag: string) => `/snapshot/${vdi}/${tag}`,
+  snapshotsOf: (vdi: number) => `/snapshot/${vdi}/`,
   nextVdi: '/next/vdi',
   nextFamily: '/next/family',
   done: (host: string, unique: bigint) => `/done/${host}/${unique}`,

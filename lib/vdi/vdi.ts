@@ -1,15 +1,28 @@
+import type { Compare, Operation } from '../coordination/coordination.js';
 import { SEEK_DATA, type Timestamp } from '../fuse/operations.js';
-import { type Chain, OBJECT_BYTES, type ObjectIO } from '../replication/object-io.js';
-import type { Catalog } from './catalog.js';
+import {
+  type Chain,
+  type ImageAttributes,
+  type ImageObjects,
+  type ImageOptions,
+  type NewRole,
+  OBJECT_BYTES,
+  type Objects,
+} from '../replication/object-io.js';
+import { type Catalog, type ImageView, put } from './catalog.js';
 import { VdiError } from './errors.js';
-import { chainOf, nextVersion, setLimit, topOf } from './family.js';
+import { chainOf, nextVersion, pushLayer, setLimit, topOf } from './family.js';
 import { RangeLock } from './range-lock.js';
-import { compareTimes, type FamilyRecord, now, VDI_BYTES_MAX, type VdiRecord } from './records.js';
+import { compareTimes, type FamilyRecord, KEY, VDI_BYTES_MAX, type VdiRecord } from './records.js';
 
 /** The bound on the size is raised by an eighth of the image, at least this much. */
 const BOUND_STEP_MIN = 64 * 1024 * 1024;
 /** A modification time that is this much newer than the stored one is stored at the next fsync. */
 const MTIME_LAG_MS = 1000;
+/** Handles that are not the kernel's never die. */
+const NO_HANDLE = Number.POSITIVE_INFINITY;
+/** How often the holder of the role is asked for the size before the role is taken from it. */
+const ASKED_MAX = 5;
 
 /** The pieces of a byte range that lie in one object each. */
 function* objectRanges(offset: number, length: number) {
@@ -26,24 +39,38 @@ function roundUp(bytes: number): number {
   return Math.min(VDI_BYTES_MAX, Math.ceil(bytes / OBJECT_BYTES) * OBJECT_BYTES);
 }
 
+export interface VdiContext {
+  readonly catalog: Catalog;
+  readonly objects: Objects;
+  /** Hears of each change that the image makes to its family. */
+  onFamily(family: FamilyRecord): void;
+}
+
 /**
- * One image, open on this host: cuts reads and writes into objects, keeps its size, and orders what must be ordered.
- * There is one instance an image and process.
+ * One image as this host has it: cuts reads and writes into objects, keeps its size while this host has the writer role,
+ * and orders what must be ordered. There is one instance an image and process.
  *
- * Its size and modification time run ahead of the stored record; `bound` there is always at least the size, so that a
- * later process finds the true size from the objects below it.
+ * The size and modification time of an image that is written run ahead of its stored record, in which `bound` is always at
+ * least the size: a later holder of the role finds the true size from the objects below it. Hosts that do not hold the
+ * role ask the one that does while the record may lag.
+ *
+ * `opened` is the generation that the image had when the handle was opened; see ImageObjects.
  */
-export class Vdi {
-  readonly id: number;
-  readonly #catalog: Catalog;
-  readonly #objects: ObjectIO;
-  readonly #onFamily: (family: FamilyRecord) => void;
+export class Vdi implements ImageOptions {
+  readonly vdi: number;
+  readonly copies: number;
+  readonly objects: ImageObjects;
+  readonly #context: VdiContext;
   readonly #ranges = new RangeLock();
-  #record: VdiRecord;
+  #view: ImageView;
   #chain: Chain;
-  /** Of the family's record that the chain is from. */
-  #familyVersion: number;
+  /** The next reading of the view, which has not begun; and the one that is under way. */
+  #refreshing: Promise<void> | null = null;
+  #reading: Promise<void> = Promise.resolve();
+  /** Of the image while this host holds the role. */
   #size: number;
+  /** How far changes reach that were begun. */
+  #reach: number;
   #mtime: Timestamp;
   /** When its data was last changed by this process: its ctime, unless that is later. */
   #changed: Timestamp = { seconds: 0, nanoseconds: 0 };
@@ -52,83 +79,188 @@ export class Vdi {
    * until then it is harmless, since `bound` is the size: nothing can lie beyond it that another cut would lose.
    */
   #cutMade = false;
+  #isRemoved = false;
+  /** Times that this process has changed the stored record. */
+  #stores = 0;
   /** Serialises changes of size, bound and layers. */
   #tail: Promise<unknown> = Promise.resolve();
 
-  /** `onFamily` hears of each change that the image makes to its family. */
-  constructor(
-    record: VdiRecord,
-    family: FamilyRecord,
-    context: { catalog: Catalog; objects: ObjectIO; onFamily: (family: FamilyRecord) => void },
-  ) {
-    this.id = record.id;
-    this.#record = record;
+  constructor(view: ImageView, context: VdiContext) {
+    const { record, family } = view;
+    this.vdi = record.id;
+    this.copies = family.copies;
+    this.#view = view;
     this.#chain = chainOf(family, record.id);
-    this.#familyVersion = family.version;
     this.#size = record.size;
+    this.#reach = record.size;
     this.#mtime = record.mtime;
-    this.#catalog = context.catalog;
-    this.#objects = context.objects;
-    this.#onFamily = context.onFamily;
+    this.#context = context;
+    this.objects = context.objects.image(this);
   }
 
-  /** The record as it is now, with the size and times that may not be stored yet. */
+  get id(): number {
+    return this.vdi;
+  }
+
+  /** A snapshot is never written. */
+  get isSnapshot(): boolean {
+    return this.#view.record.snapshotOf !== undefined;
+  }
+
+  get #holds(): boolean {
+    return this.objects.held !== null;
+  }
+
+  /** The record, with what only the holder of the role knows where that is this host; elsewhere that may lag: see `current`. */
   get record(): VdiRecord {
-    return { ...this.#record, size: this.#size, mtime: this.#mtime, ctime: this.#ctimeOver(this.#record) };
+    const { record } = this.#view;
+    if (!this.#holds) return record;
+    return { ...record, size: this.#size, mtime: this.#mtime, ctime: this.#ctimeOver(record) };
   }
 
+  /** As `record`. */
   get size(): number {
-    return this.#size;
+    return this.#holds ? this.#size : this.#view.record.size;
   }
 
-  get chain(): Chain {
+  chain(): Chain {
     return this.#chain;
   }
 
-  /** What an earlier process left to do: find the size that it had reached, finish a cut that it had begun. */
-  async recover(): Promise<void> {
-    await this.#alone(async () => {
-      await this.#finishCut();
-      const { size, bound } = this.#record;
-      if (bound > size) {
-        this.#size = Math.max(size, Math.min(bound, await this.#objects.end(this.#chain, bound)));
-        await this.#store((record) => ({ ...record, size: this.#size, bound: this.#size }));
-      }
-    });
+  generation(): number {
+    return this.#view.writer.generation;
+  }
+
+  attributes(): ImageAttributes {
+    return { size: this.#size, mtime: this.#mtime };
+  }
+
+  /** The record as it is now, on whatever host it is being changed. Throws VdiError ESTALE. */
+  async current(): Promise<VdiRecord> {
+    for (let attempt = 0; ; attempt++) {
+      if (this.#holds) return this.record;
+      await this.refresh();
+      const { record, writer } = this.#view;
+      if (record.bound === record.size && !record.cutting) return record;
+      const { holder, generation } = writer;
+      const asked = holder && attempt < ASKED_MAX ? await this.objects.ask(holder.host, generation) : null;
+      if (asked) return { ...record, ...asked };
+      await this.objects.settle();
+    }
+  }
+
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#reading
+      .catch(() => undefined)
+      .then(() => {
+        this.#refreshing = null;
+        this.#reading = this.#read();
+        return this.#reading;
+      });
+    return this.#refreshing;
+  }
+
+  async #read(): Promise<void> {
+    if (this.#isRemoved) return;
+    const stores = this.#stores;
+    const view = await this.#context.catalog.view(this.vdi, this.#view.record.family);
+    // What was stored meanwhile may be later than what was read.
+    if (stores !== this.#stores) return this.#read();
+    if (this.#isRemoved) return;
+    this.#view = view;
+    this.#chain = chainOf(view.family, this.vdi);
+    this.#cutMade &&= view.record.cutting === true;
+  }
+
+  /** See ImageOptions: finishes a cut that an earlier holder had begun, and finds the size that it had reached. */
+  async acquired(role: NewRole): Promise<void> {
+    const { cutting, size: stored, bound } = this.#view.record;
+    let size = stored;
+    if (cutting) {
+      if (!(await role.truncate(stored))) return;
+      this.#cutMade = true;
+    } else if (bound > stored) {
+      if (!(await role.equalized())) return;
+      size = Math.max(stored, Math.min(bound, await this.objects.end(bound)));
+    }
+    this.#size = size;
+    this.#reach = size;
+    this.#mtime = this.#view.record.mtime;
+    if (cutting || bound > size) await this.#storeHeld(role.generation, (record) => ({ ...record, size, bound: size }));
+  }
+
+  /** See ImageOptions. */
+  reaches(end: number): Promise<void> | null {
+    if (end > this.#view.record.bound) return this.#raiseBound(end);
+    if (end > this.#reach) this.#reach = end;
+    return null;
+  }
+
+  /** See ImageOptions: the size as it is, so that nobody has to find it. */
+  async settled(): Promise<{ compare: Compare[]; success: Operation[] }> {
+    const stored = await this.#context.catalog.vdi(this.vdi);
+    if (!stored) return { compare: [], success: [] };
+    const record = this.#settled(this.#withoutCut(stored.record), this.#reach, this.#reach);
+    return {
+      compare: [{ key: KEY.vdi(this.vdi), modRevision: stored.revision }],
+      success: [put(KEY.vdi(this.vdi), record)],
+    };
+  }
+
+  /** Forgets the image on this host. */
+  close(): void {
+    this.objects.close();
   }
 
   /** Reads into `target` and answers how many bytes lie below the end of the image. */
-  read(offset: number, target: Buffer): Promise<number> {
-    const length = Math.min(target.length, this.#size - offset);
-    if (length <= 0) return Promise.resolve(0);
-    const index = Math.floor(offset / OBJECT_BYTES);
-    const start = offset - index * OBJECT_BYTES;
-    const whole = length === target.length ? target : target.subarray(0, length);
-    if (start + length <= OBJECT_BYTES) return this.#objects.read(this.#chain, index, start, whole).then(() => length);
-    return this.#readAcross(offset, whole);
+  read(offset: number, target: Buffer, opened = NO_HANDLE): Promise<number> {
+    const end = offset + target.length;
+    if (!this.#holds || end > this.#size) return this.#readCurrent(offset, target, opened);
+    return this.#readParts(offset, target, opened);
   }
 
-  async #readAcross(offset: number, target: Buffer): Promise<number> {
+  /** Where the size is not known, or may be another while the bytes are read. */
+  async #readCurrent(offset: number, target: Buffer, opened: number): Promise<number> {
+    for (;;) {
+      const view = this.#view;
+      const known = this.size;
+      const size = offset + target.length <= known ? known : (await this.current()).size;
+      const length = Math.min(target.length, size - offset);
+      const whole = length === target.length ? target : target.subarray(0, Math.max(0, length));
+      const bytes = length > 0 ? await this.#readParts(offset, whole, opened) : 0;
+      // Another generation may have another size.
+      if (view.writer.generation === this.#view.writer.generation || this.#holds) return bytes;
+    }
+  }
+
+  #readParts(offset: number, target: Buffer, opened: number): Promise<number> {
+    const { length } = target;
+    const index = Math.floor(offset / OBJECT_BYTES);
+    const start = offset - index * OBJECT_BYTES;
+    if (start + length > OBJECT_BYTES) return this.#readAcross(offset, target, opened);
+    return this.objects.read(index, start, target, opened).then(() => length);
+  }
+
+  async #readAcross(offset: number, target: Buffer, opened: number): Promise<number> {
     const parts = [];
     for (const part of objectRanges(offset, target.length)) {
       const into = target.subarray(part.position, part.position + part.length);
-      parts.push(this.#objects.read(this.#chain, part.index, part.offset, into));
+      parts.push(this.objects.read(part.index, part.offset, into, opened));
     }
     await Promise.all(parts);
     return target.length;
   }
 
-  /** Writes `data`, which stays the callee's until this resolves. Throws EFBIG, ENOSPC. */
-  async write(offset: number, data: Buffer): Promise<number> {
+  /** Writes `data`, which stays the callee's until this resolves. Throws EFBIG, ENOSPC, FencedError. */
+  async write(offset: number, data: Buffer, opened = NO_HANDLE): Promise<number> {
     const end = offset + data.length;
     if (end > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'a write beyond the greatest size of an image');
     const range = this.#ranges.tryTake(offset, end) ?? (await this.#ranges.wait(offset, end));
     try {
-      if (end > this.#record.bound) await this.#raiseBound(end);
       const index = Math.floor(offset / OBJECT_BYTES);
       const start = offset - index * OBJECT_BYTES;
-      if (start + data.length <= OBJECT_BYTES) await this.#objects.write(this.#chain, index, start, data);
-      else await this.#writeAcross(offset, data);
+      if (start + data.length <= OBJECT_BYTES) await this.objects.write(index, start, data, opened);
+      else await this.#writeAcross(offset, data, opened);
       if (end > this.#size) this.#size = end;
       this.#dataChanged();
     } finally {
@@ -137,11 +269,11 @@ export class Vdi {
     return data.length;
   }
 
-  async #writeAcross(offset: number, data: Buffer): Promise<void> {
+  async #writeAcross(offset: number, data: Buffer, opened: number): Promise<void> {
     const parts = [];
     for (const part of objectRanges(offset, data.length)) {
       const from = data.subarray(part.position, part.position + part.length);
-      parts.push(this.#objects.write(this.#chain, part.index, part.offset, from));
+      parts.push(this.objects.write(part.index, part.offset, from, opened));
     }
     // Every part must have ended before the buffer and the range are let go, whichever failed.
     const failed = (await Promise.allSettled(parts)).find((result) => result.status === 'rejected');
@@ -149,14 +281,17 @@ export class Vdi {
   }
 
   /** Makes a range read as zeros and gives its space back. What lies beyond the end of the image is left out. */
-  async discard(offset: number, length: number): Promise<void> {
+  async discard(offset: number, length: number, opened = NO_HANDLE): Promise<void> {
     const range = await this.#ranges.take(offset, offset + length);
     try {
+      if (!this.#holds) await this.objects.hold(opened);
       const end = Math.min(offset + length, this.#size);
       if (end <= offset) return;
       // The size is found from the highest object: it must be stored before that one can go.
-      if (this.#record.size < this.#size && end >= this.#size) await this.#settleSize();
-      for (const part of objectRanges(offset, end - offset)) await this.#objects.discard(this.#chain, part);
+      if (this.#view.record.size < this.#size && end >= this.#size) await this.#settleSize();
+      for (const part of objectRanges(offset, end - offset)) {
+        await this.objects.discard(part.index, part.offset, part.length, opened);
+      }
       this.#dataChanged();
     } finally {
       this.#ranges.release(range);
@@ -164,16 +299,17 @@ export class Vdi {
   }
 
   /** Gives a range all its blocks, so that writing there cannot run out of space; grows the image unless `keepSize`. */
-  async allocate(offset: number, length: number, keepSize: boolean): Promise<void> {
+  async allocate(offset: number, length: number, keepSize: boolean, opened = NO_HANDLE): Promise<void> {
     const end = offset + length;
     if (end > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
-    if (!keepSize) await this.grow(end);
+    if (!keepSize) await this.grow(end, opened);
+    else if (!this.#holds) await this.objects.hold(opened);
     const stop = Math.min(end, this.#size);
     for (const { index } of objectRanges(offset, Math.max(0, stop - offset))) {
       const range = await this.#ranges.take(index * OBJECT_BYTES, (index + 1) * OBJECT_BYTES);
       try {
         const shown = Math.min(OBJECT_BYTES, Math.max(0, this.#size - index * OBJECT_BYTES));
-        await this.#objects.allocate(this.#chain, index, shown);
+        await this.objects.allocate(index, shown, opened);
       } finally {
         this.#ranges.release(range);
       }
@@ -184,105 +320,147 @@ export class Vdi {
    * The first offset at or after `offset` that is data (SEEK_DATA) or a hole (SEEK_HOLE; the end of the image counts
    * as one). Null where there is none, which lseek(2) answers as ENXIO.
    */
-  async seek(offset: number, whence: number): Promise<number | null> {
-    if (offset >= this.#size) return null;
-    return whence === SEEK_DATA ? this.#seekData(offset) : this.#seekHole(offset);
+  async seek(offset: number, whence: number, opened = NO_HANDLE): Promise<number | null> {
+    const { size } = await this.current();
+    if (offset >= size) return null;
+    return whence === SEEK_DATA ? this.#seekData(offset, size, opened) : this.#seekHole(offset, size, opened);
   }
 
-  async #seekData(offset: number): Promise<number | null> {
-    const last = Math.ceil(this.#size / OBJECT_BYTES);
+  async #seekData(offset: number, size: number, opened: number): Promise<number | null> {
+    const last = Math.ceil(size / OBJECT_BYTES);
     let index = Math.floor(offset / OBJECT_BYTES);
     let start = offset - index * OBJECT_BYTES;
     for (;;) {
-      const next = await this.#objects.next(this.#chain, index, last);
+      const next = await this.objects.next(index, last);
       if (next === null) return null;
       if (next > index) start = 0;
       index = next;
-      const found = await this.#objects.seek(this.#chain, index, start, true);
+      const found = await this.objects.seek(index, start, true, opened);
       if (found !== null) {
         const position = index * OBJECT_BYTES + found;
-        return position < this.#size ? position : null;
+        return position < size ? position : null;
       }
       index++;
       start = 0;
     }
   }
 
-  async #seekHole(offset: number): Promise<number> {
+  async #seekHole(offset: number, size: number, opened: number): Promise<number> {
     let index = Math.floor(offset / OBJECT_BYTES);
     let start = offset - index * OBJECT_BYTES;
-    for (; index * OBJECT_BYTES < this.#size; index++, start = 0) {
-      const found = await this.#objects.seek(this.#chain, index, start, false);
-      if (found !== null) return Math.min(this.#size, index * OBJECT_BYTES + found);
+    for (; index * OBJECT_BYTES < size; index++, start = 0) {
+      const found = await this.objects.seek(index, start, false, opened);
+      if (found !== null) return Math.min(size, index * OBJECT_BYTES + found);
     }
-    return this.#size;
+    return size;
   }
 
   /** Everything written before the call survives a power cut when it resolves; times too unless `dataOnly`. */
-  async flush(dataOnly: boolean): Promise<void> {
-    await this.#objects.flush(this.#chain);
+  async flush(dataOnly: boolean, opened = NO_HANDLE): Promise<void> {
+    await this.objects.flush(opened);
     // The size needs no storing: after a power cut it is found from what the flush has made durable.
-    const lag = (this.#mtime.seconds - this.#record.mtime.seconds) * 1000;
-    if (!dataOnly && lag >= MTIME_LAG_MS) await this.#settleSize();
+    const lag = (this.#mtime.seconds - this.#view.record.mtime.seconds) * 1000;
+    if (!dataOnly && this.#holds && lag >= MTIME_LAG_MS) await this.#settleSize();
   }
 
-  /** Stores the size and time as they are: after the last close, nothing has to be found out. */
+  /** Stores the size and time as they are where this host has them: after the last close, nothing has to be found out. */
   async settle(): Promise<void> {
-    const { size, bound, mtime, cutting } = this.#record;
+    if (!this.#holds) return;
+    const { size, bound, mtime, cutting } = this.#view.record;
     if (size === this.#size && bound === size && !cutting && compareTimes(mtime, this.#mtime) === 0) return;
-    await this.#frozen(() => this.#store((stored) => this.#settled(stored, this.#size)));
+    await this.#frozen(() => this.#storeIfHeld((stored) => this.#settled(stored, this.#size, this.#size)));
   }
 
-  /** Sets the size; what is cut off is gone, what is added reads as zeros. Throws EFBIG. */
-  async resize(size: number): Promise<void> {
+  /** Sets the size; what is cut off is gone, what is added reads as zeros. Throws EFBIG, FencedError. */
+  async resize(size: number, opened = NO_HANDLE): Promise<void> {
     if (size > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
     await this.#frozen(async () => {
-      if (size >= this.#size) return this.#storeGrown(size);
-      const time = now();
-      await this.#storeCutting(size, time);
-      this.#size = size;
-      this.#mtime = time;
-      await this.#finishCut();
+      await this.#resize(size, opened);
     });
   }
 
-  /** Makes the image at least as long as `size`, whatever else makes it longer meanwhile. Throws EFBIG. */
-  async grow(size: number): Promise<void> {
+  async #resize(size: number, opened: number): Promise<void> {
+    for (;;) {
+      await this.objects.hold(opened);
+      if (size < this.#size) {
+        await this.#shrink(size, opened);
+        return;
+      }
+      if (await this.#storeGrown(size)) return;
+    }
+  }
+
+  /** Makes the image at least as long as `size`, whatever else makes it longer meanwhile. Throws EFBIG, FencedError. */
+  async grow(size: number, opened = NO_HANDLE): Promise<void> {
     if (size > VDI_BYTES_MAX) throw new VdiError('EFBIG', 'beyond the greatest size of an image');
-    if (size <= this.#size) return;
+    if (this.#holds && size <= this.#size) return;
     await this.#frozen(async () => {
-      if (size > this.#size) await this.#storeGrown(size);
+      for (;;) {
+        await this.objects.hold(opened);
+        if (size <= this.#size || (await this.#storeGrown(size))) return;
+      }
     });
   }
 
-  async #storeGrown(size: number): Promise<void> {
-    const time = now();
-    const bound = Math.max(size, this.#record.bound);
-    await this.#store((record) => ({ ...record, size, bound, mtime: time, ctime: time }));
+  /** False where the role was lost. */
+  async #storeGrown(size: number): Promise<boolean> {
+    const time = this.#context.catalog.now();
+    const bound = Math.max(size, this.#view.record.bound);
+    const isStored = await this.#storeIfHeld((record) => ({ ...record, size, bound, mtime: time, ctime: time }));
+    if (!isStored) return false;
     this.#size = size;
+    this.#reach = size;
     this.#mtime = time;
+    return true;
   }
 
-  // One transaction marks the cut and lowers the top layer's limit, so that growing again never shows what lay below.
-  async #storeCutting(size: number, time: Timestamp): Promise<void> {
-    const { record, family } = await this.#catalog.changeImage(this.id, (record, family) => {
-      const top = topOf(family, this.id);
-      const limit = Math.min(size, family.layers[top]!.limit);
-      return {
-        record: { ...record, size, bound: size, cutting: true, mtime: time, ctime: time },
-        family: nextVersion(setLimit(family, top, limit)),
-      };
+  /**
+   * One transaction marks the cut and lowers the top layer's limit: growing again never shows what lay below. Where that
+   * layer is being merged with the one below, which copies do each by itself, it has to stay as it is: then the image goes
+   * on in a new one, and there is nothing to cut.
+   */
+  async #shrink(size: number, opened: number): Promise<void> {
+    const { catalog, objects } = this.#context;
+    const time = catalog.now();
+    const family = await objects.step([this.objects], opened, async ([step]) => {
+      const [vdi, found] = await this.#storedWithFamily();
+      if (vdi.record.cutting && vdi.record.size === size) return { stored: false, result: found.record };
+      const top = topOf(found.record, this.vdi);
+      const limit = Math.min(size, found.record.layers[top]!.limit);
+      const isMerging = found.record.merging.some(({ child }) => child === top);
+      const changed = nextVersion(
+        isMerging ? pushLayer(found.record, this.vdi, top, size) : setLimit(found.record, top, limit),
+      );
+      const { cutting: _cutting, ...kept } = vdi.record;
+      const record = { ...kept, size, bound: size, mtime: time, ctime: time, ...(!isMerging && { cutting: true }) };
+      const isStored = await catalog.attempt({
+        compare: [
+          step!.compare,
+          { key: KEY.vdi(this.vdi), modRevision: vdi.revision },
+          { key: KEY.family(changed.id), modRevision: found.revision },
+        ],
+        success: [step!.put, put(KEY.vdi(this.vdi), record), put(KEY.family(changed.id), changed)],
+      });
+      return isStored ? { stored: true, result: changed } : 'again';
     });
-    this.#record = record;
-    this.#cutMade = false;
-    this.useFamily(family);
-    this.#onFamily(family);
+    this.#context.onFamily(family);
+    this.stepped();
+    await this.#finishCut();
+  }
+
+  async #storedWithFamily() {
+    const { catalog } = this.#context;
+    const vdi = await catalog.vdi(this.vdi);
+    const family = vdi && (await catalog.family(vdi.record.family));
+    if (!vdi || !family) throw new VdiError('ESTALE', `image ${this.vdi} is gone`);
+    return [vdi, family] as const;
   }
 
   /** Nothing may be stored of a greater size while there is a cut to be made, by this process or an earlier one. */
   async #finishCut(): Promise<void> {
-    if (!this.#record.cutting || this.#cutMade) return;
-    await this.#objects.truncate(this.#chain, this.#record.size);
+    const { cutting, size } = this.#view.record;
+    if (!cutting || this.#cutMade) return;
+    await this.objects.truncate(size);
     this.#cutMade = true;
   }
 
@@ -290,75 +468,76 @@ export class Vdi {
   async setAttributes(change: (record: VdiRecord) => VdiRecord): Promise<VdiRecord> {
     return this.#alone(async () => {
       let before = this.#mtime;
-      await this.#store((stored) => {
-        const { size, bound } = stored;
-        before = this.#mtime;
-        return { ...change({ ...stored, mtime: before, ctime: this.#ctimeOver(stored) }), size, bound };
+      const { catalog } = this.#context;
+      const record = await catalog.update(this.vdi, (stored) => {
+        const { size, bound, cutting } = stored;
+        before = this.#holds ? this.#mtime : stored.mtime;
+        const ctime = this.#holds ? this.#ctimeOver(stored) : stored.ctime;
+        return { ...change({ ...stored, mtime: before, ctime }), size, bound, ...(cutting && { cutting }) };
       });
+      this.#stored(record);
       // Unless it was set, a write that came meanwhile has the later one.
-      if (compareTimes(this.#record.mtime, before) !== 0) this.#mtime = this.#record.mtime;
+      if (compareTimes(record.mtime, before) !== 0) this.#mtime = record.mtime;
       return this.record;
     });
   }
 
   /** Takes over what was stored of the image by somebody else (a rename, an unlink). */
   async reload(): Promise<void> {
-    await this.#alone(async () => {
-      const stored = await this.#catalog.vdi(this.id);
-      if (stored) this.#record = stored.record;
-    });
-  }
-
-  /** Takes over a change of the family's layers. Two may be told of in another order than they were made. */
-  useFamily(family: FamilyRecord): void {
-    const newer = family.id === this.#chain.family && family.version > this.#familyVersion;
-    if (newer && family.images[this.id] !== undefined) this.#setChain(family);
-  }
-
-  #setChain(family: FamilyRecord): void {
-    this.#chain = chainOf(family, this.id);
-    this.#familyVersion = family.version;
+    await this.#alone(() => this.refresh());
   }
 
   /**
-   * Runs `change` with no write in flight: for what gives the image another chain of layers. Its size is stored before,
-   * so that it can be relied on. Nothing is flushed: a flush of any image reaches all layers of its chain, so what was
-   * not flushed here may be lost in a power cut as before, there and here alike.
+   * Runs `work` with no write of this host in flight, for a step that gives the image another chain of layers; `stepped`
+   * is to be called before it ends.
    */
-  async restack(change: () => Promise<{ record: VdiRecord; family: FamilyRecord } | null>): Promise<void> {
-    await this.#frozen(async () => {
+  frozen<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#frozen(async () => {
+      await this.objects.hold(NO_HANDLE);
       await this.#finishCut();
-      if (this.#record.size !== this.#size) await this.#store((stored) => this.#settled(stored, this.#size));
-      const before = this.#record.mtime;
-      const changed = await change();
-      if (!changed) return;
-      this.#record = changed.record;
-      this.#size = changed.record.size;
-      // What is stored of an image that is only a source may lag.
-      if (compareTimes(changed.record.mtime, before) !== 0) this.#mtime = changed.record.mtime;
-      if (changed.family.id === this.#chain.family) this.useFamily(changed.family);
-      else this.#setChain(changed.family);
+      return work();
     });
+  }
+
+  /** What a step's transaction stores of an image whose size is not to be found from its objects any more. */
+  settledRecord(stored: VdiRecord): VdiRecord {
+    return this.#settled(this.#withoutCut(stored), this.#size, this.#size);
+  }
+
+  /** A step has changed the stored record, which is what holds now. */
+  stepped(): void {
+    const { size, mtime } = this.#view.record;
+    this.#size = size;
+    this.#reach = size;
+    if (compareTimes(mtime, this.#mtime) > 0) this.#mtime = mtime;
+  }
+
+  /** The image is being removed: nothing of it is stored from the step's transaction on. */
+  removed(generation: number): void {
+    this.#isRemoved = true;
+    this.#view = { ...this.#view, writer: { ...this.#view.writer, generation } };
   }
 
   async #raiseBound(end: number): Promise<void> {
     await this.#alone(async () => {
-      if (end <= this.#record.bound) return;
+      if (end <= this.#view.record.bound) return;
       const bound = roundUp(end + Math.max(BOUND_STEP_MIN, Math.floor(end / 8)));
-      await this.#store((record) => ({ ...record, bound }));
+      await this.#storeIfHeld((record) => ({ ...record, bound: Math.max(record.bound, bound) }));
     });
   }
 
   async #settleSize(): Promise<void> {
-    await this.#alone(() => this.#store((stored) => this.#settled(stored, Math.max(stored.bound, this.#size))));
+    await this.#alone(() =>
+      this.#storeIfHeld((stored) => this.#settled(stored, this.#size, Math.max(stored.bound, this.#size))),
+    );
   }
 
-  #settled(stored: VdiRecord, bound: number): VdiRecord {
-    return { ...stored, size: this.#size, bound, mtime: this.#mtime, ctime: this.#ctimeOver(stored) };
+  #settled(stored: VdiRecord, size: number, bound: number): VdiRecord {
+    return { ...stored, size, bound, mtime: this.#mtime, ctime: this.#ctimeOver(stored) };
   }
 
   #dataChanged(): void {
-    this.#mtime = now();
+    this.#mtime = this.#context.catalog.now();
     this.#changed = this.#mtime;
   }
 
@@ -366,9 +545,34 @@ export class Vdi {
     return compareTimes(stored.ctime, this.#changed) < 0 ? this.#changed : stored.ctime;
   }
 
-  async #store(change: (record: VdiRecord) => VdiRecord): Promise<void> {
+  #withoutCut(record: VdiRecord): VdiRecord {
+    const { cutting: _made, ...rest } = record;
+    return this.#cutMade ? rest : record;
+  }
+
+  /** False where this host does not hold the role any more, and nothing was stored. */
+  async #storeIfHeld(change: (record: VdiRecord) => VdiRecord): Promise<boolean> {
+    const { held } = this.objects;
+    if (held === null) return false;
     await this.#finishCut();
-    this.#record = await this.#catalog.update(this.id, ({ cutting: _made, ...stored }) => change(stored));
+    return this.#storeHeld(held, change);
+  }
+
+  async #storeHeld(generation: number, change: (record: VdiRecord) => VdiRecord): Promise<boolean> {
+    const { catalog } = this.#context;
+    const record = await catalog.updateHeld(this.vdi, generation, (stored) => change(this.#withoutCut(stored)));
+    if (!record) {
+      await this.objects.recheck();
+      return false;
+    }
+    this.#stored(record);
+    if (!record.cutting) this.#cutMade = false;
+    return true;
+  }
+
+  #stored(record: VdiRecord): void {
+    this.#stores++;
+    this.#view = { ...this.#view, record };
   }
 
   #alone<Result>(work: () => Promise<Result>): Promise<Result> {

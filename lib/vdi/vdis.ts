@@ -1,24 +1,36 @@
+import type { AllDisks } from '../cluster/all-disks.js';
+import type { Clock } from '../cluster/clock.js';
 import type { Coordination } from '../coordination/coordination.js';
-import type { ObjectIO } from '../replication/object-io.js';
+import type { Timestamp } from '../fuse/operations.js';
+import type { Objects } from '../replication/object-io.js';
 import type { Stored } from './catalog.js';
 import { Catalog, type NewVdi, type RequestId } from './catalog.js';
 import { Cloner } from './clone.js';
 import { VdiError } from './errors.js';
 import { chainOf } from './family.js';
+import type { FamilyWatch } from './family-watch.js';
 import { Janitor } from './janitor.js';
 import { Listing } from './listing.js';
 import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
+import { Snapshots } from './snapshots.js';
 import { Vdi } from './vdi.js';
 
 export interface VdisOptions {
   coordination: Coordination;
   /** This host's id. */
   host: string;
-  objects: ObjectIO;
+  clock: Clock;
+  objects: Objects;
+  /** Open: the host's members go by it as well. */
+  families: FamilyWatch;
+  /** Reads what disks the cluster has, whether or not they are up. */
+  allDisks: () => Promise<AllDisks>;
   /** Whether any handle of the image is open. */
   isOpen: (id: number) => boolean;
   /** Called when work in the background fails; it is tried again. */
   onError: (error: unknown, family: number) => void;
+  /** The time that is stored; the system's unless it is given. */
+  now?: () => Timestamp;
 }
 
 /** Bytes that an image's objects take up. */
@@ -36,35 +48,54 @@ export class Vdis {
   readonly catalog: Catalog;
   readonly #options: VdisOptions;
   readonly #cloner: Cloner;
+  readonly #snapshots: Snapshots;
   readonly #janitor: Janitor;
   readonly #loaded = new Map<number, Vdi>();
   readonly #pins = new Map<number, number>();
   readonly #loading = new Map<number, Promise<Vdi>>();
   readonly #listing: Listing;
+  readonly #refreshes = new Set<Promise<void>>();
   /** By image, the end of what is being done to it alone: loading it, removing it. */
   readonly #turns = new Map<number, Promise<unknown>>();
 
   constructor(options: VdisOptions) {
-    const { coordination, host, objects } = options;
+    const { coordination, host, clock, objects, families, allDisks, onError } = options;
     this.#options = options;
-    this.catalog = new Catalog(coordination, host);
+    this.catalog = new Catalog(coordination, host, options.now);
     this.#listing = new Listing(coordination);
     this.#cloner = new Cloner(this.catalog, objects, this.#noteFamily);
+    this.#snapshots = new Snapshots(this.catalog, objects, this.#noteFamily);
     this.#janitor = new Janitor({
-      catalog: this.catalog,
-      objects,
+      ...{ catalog: this.catalog, objects, families, clock, allDisks, onError },
       onFamily: this.#noteFamily,
-      onError: options.onError,
     });
+    // Where a layer has become part of another, chains are shorter from then on.
+    families.onChange((family) => {
+      for (const vdi of this.#loaded.values()) {
+        if (vdi.chain().family === family) this.#refresh(vdi, family);
+      }
+    });
+  }
+
+  #refresh(vdi: Vdi, family: number): void {
+    const refresh = vdi
+      .refresh()
+      .catch((error) => {
+        // The longer chain serves as well; an image that is gone is closed elsewhere.
+        if (error.code !== 'ESTALE') this.#options.onError(error, family);
+      })
+      .finally(() => this.#refreshes.delete(refresh));
+    this.#refreshes.add(refresh);
   }
 
   /** Takes up what an earlier process left: images without a name or handle, imports, families with work. */
   async start(): Promise<void> {
     for (const record of await this.catalog.vdis()) {
-      if (record.importing && !record.unlinked) await this.catalog.unlink(record.name, null);
-      if (record.importing || record.unlinked) await this.removeIfUnused(record.id);
+      const isLeft = record.importing === this.#options.host;
+      if (isLeft && !record.unlinked) await this.catalog.unlink(record.name, null);
+      if (isLeft || record.unlinked) await this.removeIfUnused(record.id);
     }
-    for (const family of await this.catalog.families()) this.#janitor.note(family);
+    this.#janitor.start();
   }
 
   /** Stores what images have not stored yet and stops the work in the background. */
@@ -73,6 +104,7 @@ export class Vdis {
     await this.#janitor.close();
     const failures: unknown[] = [];
     for (const vdi of this.#loaded.values()) {
+      if (vdi.isSnapshot) continue;
       await vdi
         .flush(false)
         .then(() => vdi.settle())
@@ -82,8 +114,9 @@ export class Vdis {
   }
 
   /** Resolves when the work in the background is done. */
-  idle(): Promise<void> {
-    return this.#janitor.idle();
+  async idle(): Promise<void> {
+    await this.#janitor.idle();
+    await Promise.all(this.#refreshes);
   }
 
   /** The image, if it is loaded: for the hot path. */
@@ -105,26 +138,20 @@ export class Vdis {
 
   async #load(id: number): Promise<Vdi> {
     const stored = await this.catalog.vdi(id);
-    const family = stored && (await this.catalog.family(stored.record.family));
-    if (!stored || !family) throw new VdiError('ESTALE', `image ${id} is gone`);
+    if (!stored) throw new VdiError('ESTALE', `image ${id} is gone`);
     const { objects } = this.#options;
-    const vdi = new Vdi(stored.record, family.record, {
-      catalog: this.catalog,
-      objects,
-      onFamily: this.#noteFamily,
-    });
-    await vdi.recover();
+    const view = await this.catalog.view(id, stored.record.family);
+    const vdi = new Vdi(view, { catalog: this.catalog, objects, onFamily: this.#noteFamily });
+    // What a process that is gone has left to do is done before anybody sees the image.
+    if (view.record.cutting || view.record.bound > view.record.size) await vdi.current();
     this.#loaded.set(id, vdi);
-    // What came over the family before the image could be told.
-    const latest = await this.catalog.family(family.record.id);
-    if (latest) vdi.useFamily(latest.record);
     return vdi;
   }
 
   /** The record as it is now. Throws VdiError ESTALE. */
   async record(id: number): Promise<VdiRecord> {
     const vdi = this.#loaded.get(id);
-    if (vdi) return vdi.record;
+    if (vdi) return vdi.current();
     const stored = await this.catalog.vdi(id);
     if (!stored) throw new VdiError('ESTALE', `image ${id} is gone`);
     return this.#current(stored.record);
@@ -133,7 +160,7 @@ export class Vdis {
   /** A stored record with what may not be stored yet. */
   async #current(record: VdiRecord): Promise<VdiRecord> {
     const vdi = this.#loaded.get(record.id);
-    if (vdi) return vdi.record;
+    if (vdi) return vdi.current();
     // A size that may lag is found by loading.
     return record.bound > record.size || record.cutting ? (await this.load(record.id)).record : record;
   }
@@ -201,13 +228,36 @@ export class Vdis {
   }
 
   async #remove(id: number): Promise<void> {
-    if (this.#isUsed(id)) return;
-    const stored = await this.catalog.vdi(id);
-    if (!stored?.record.unlinked) return;
-    const family = await this.catalog.remove(id);
+    if (this.#isUsed(id) || !(await this.catalog.removal(id))) return;
+    const vdi = this.#loaded.get(id) ?? (await this.#load(id));
+    if (!(await this.#removeStepwise(vdi))) return;
+    vdi.close();
     this.#loaded.delete(id);
-    const left = family === null ? null : await this.catalog.family(family);
-    if (left) this.#noteFamily(left.record);
+    // Whoever is up knows that the image is gone, and nobody asks for its writer any more.
+    await this.catalog.forgetWriter(id);
+  }
+
+  /** False where the image is used again. */
+  async #removeStepwise(vdi: Vdi): Promise<boolean> {
+    try {
+      return await this.#options.objects.step([vdi.objects], Number.POSITIVE_INFINITY, async ([step]) => {
+        const removal = await this.catalog.removal(vdi.id);
+        if (!removal || this.#isUsed(vdi.id)) return { stored: false, result: false };
+        const { compare, success } = removal.transaction;
+        const isStored = await this.catalog.attempt({
+          compare: [step!.compare, ...compare],
+          success: [step!.put, ...success],
+        });
+        if (!isStored) return 'again';
+        vdi.removed(vdi.generation() + 1);
+        this.#noteFamily(removal.family);
+        return { stored: true, result: true };
+      });
+    } catch (error) {
+      // An attempt whose answer was lost, or another host was faster.
+      if ((error as { code?: unknown }).code === 'ESTALE') return true;
+      throw error;
+    }
   }
 
   #isUsed(id: number): boolean {
@@ -242,13 +292,33 @@ export class Vdis {
   }
 
   /** Shares a range instead of copying it; false where the bytes have to be copied. See Cloner. */
-  share(source: Vdi, target: Vdi, offset: number, end: number): Promise<boolean> {
-    return this.#cloner.share(source, target, offset, end);
+  share(source: Vdi, target: Vdi, offset: number, end: number, opened?: number): Promise<boolean> {
+    return this.#cloner.share(source, target, offset, end, opened);
   }
 
-  /** Makes a new image that shows what `name` holds now. Throws VdiError ENOENT, EEXIST. */
-  async clone(name: string, newName: string): Promise<VdiRecord> {
-    const from = await this.named(name);
+  /** Takes a snapshot of an image. Throws VdiError ENOENT, EEXIST. */
+  async snapshot(name: string, tag: string): Promise<VdiRecord> {
+    return this.#snapshots.take(await this.load((await this.named(name)).id), tag);
+  }
+
+  /** Makes an image what its snapshot is. Throws VdiError ENOENT. */
+  async rollBack(name: string, tag: string): Promise<void> {
+    await this.#snapshots.rollBack(await this.load((await this.named(name)).id), tag);
+  }
+
+  /** Deletes a snapshot; its data goes at once, or with the last handle. Throws VdiError ENOENT. */
+  async deleteSnapshot(name: string, tag: string): Promise<void> {
+    await this.#lostName(await this.#snapshots.unlink(await this.named(name), tag));
+  }
+
+  /** The record of an image's snapshot. Throws VdiError ENOENT. */
+  async snapshotOf(name: string, tag: string): Promise<VdiRecord> {
+    return this.#snapshots.find(await this.named(name), tag);
+  }
+
+  /** Makes a new image that shows what `name`, or its snapshot, holds now. Throws VdiError ENOENT, EEXIST. */
+  async clone(name: string, newName: string, tag: string | null = null): Promise<VdiRecord> {
+    const from = tag === null ? await this.named(name) : await this.snapshotOf(name, tag);
     const source = await this.load(from.id);
     const copies = (await this.catalog.family(from.family))?.record.copies ?? 1;
     const { mode, uid, gid } = from;
@@ -256,7 +326,7 @@ export class Vdis {
     const made = await this.create(newName, { size: 0, mode, uid, gid, copies, importing: true });
     try {
       const target = await this.load(made.id);
-      const end = source.size;
+      const { size: end } = await source.current();
       if (end > 0 && !(await this.share(source, target, 0, end))) {
         throw new VdiError('EAGAIN', `${name} was changed while it was cloned; try again`);
       }
@@ -270,15 +340,14 @@ export class Vdis {
   async usage(record: VdiRecord): Promise<VdiUsage> {
     const vdi = this.#loaded.get(record.id);
     const family = vdi ? null : await this.catalog.family(record.family);
-    const chain = vdi?.chain ?? (family && chainOf(family.record, record.id));
+    const chain = vdi?.chain() ?? (family && chainOf(family.record, record.id));
     const bytes = (chain?.layers ?? []).map(({ layer }) => this.#options.objects.usage(chain!.family, layer));
     const [own = 0, ...below] = bytes;
     return { own, below: below.reduce((sum, each) => sum + each, 0) };
   }
 
   #noteFamily = (family: FamilyRecord): void => {
-    for (const id of Object.keys(family.images)) this.#loaded.get(Number(id))?.useFamily(family);
-    this.#janitor.note(family);
+    this.#options.families.note(family);
   };
 }
 

@@ -7,6 +7,7 @@ import { fileName, NO_END, OBJECT } from '../../lib/store/entry.js';
 import type { DirectoryEntry } from '../../lib/store/files.js';
 import type { Disk } from '../../lib/store/index.js';
 import { type DescribedLayer, describeIndex } from '../../lib/store/object-describe.js';
+import type { ImageModel } from './image-model.js';
 import type { Run } from './simulated-host.js';
 import type { SimulatedImage } from './simulated-image.js';
 import type { Workload } from './workload.js';
@@ -54,19 +55,22 @@ export class Checkers {
   /** Every host shows of every image what it may show, and all of them the same. */
   async #readBack(): Promise<void> {
     for (const image of this.#workload.images) {
-      await Promise.all(this.#world.hosts.map((host) => this.#readImage(image, host.run!, host.id)));
+      for (const { vdi, model } of [image, ...image.snapshots]) {
+        await Promise.all(this.#world.hosts.map((host) => this.#readImage(vdi, model, host.run!, host.id)));
+      }
     }
   }
 
-  async #readImage(image: SimulatedImage, run: Run, host: string): Promise<void> {
-    const { model, vdi } = image;
+  async #readImage(vdi: number, model: ImageModel, run: Run, host: string): Promise<void> {
+    const opened = await run.vdis.load(vdi);
     for (const { start, end } of model.writtenRanges()) {
       for (let at = start; at < end; ) {
         const index = Math.floor(at / OBJECT_BYTES);
         const length = Math.min(READ_BYTES, end - at, (index + 1) * OBJECT_BYTES - at);
         const check = model.beginRead(null, at, length);
         const data = Buffer.allocUnsafe(length);
-        await image.on(run).read(index, at - index * OBJECT_BYTES, data, NO_HANDLE);
+        // What lies beyond the end counts as zeros.
+        data.fill(0, await opened.read(at, data));
         try {
           check(data);
         } catch (error) {
@@ -92,10 +96,11 @@ export class Checkers {
       if (!holder) continue;
       const others = this.#world.hosts.filter(({ id }) => id !== holder.host).slice(0, 2);
       for (const { run } of others) {
-        await image.on(run!).role.take('write', NO_HANDLE);
+        await (await image.on(run!)).objects.hold(NO_HANDLE);
       }
       // With nobody to give it to, its holder does so by itself after a flush.
-      if (others.length === 0) for (const { run } of this.#world.hosts) await image.on(run!).flush(NO_HANDLE);
+      if (others.length > 0) continue;
+      for (const { run } of this.#world.hosts) await (await image.on(run!)).flush(true);
     }
   }
 
@@ -174,7 +179,9 @@ export class Checkers {
 
 /** What an image has, as a host finds it, in words. */
 async function survey(image: SimulatedImage, run: Run): Promise<string> {
-  const opened = image.on(run);
+  const vdi = await image.on(run);
+  const { size } = await vdi.current();
+  const opened = vdi.objects;
   const parts: string[] = [];
   for (let from = 0; ; ) {
     const index = await opened.next(from, image.indexes);
@@ -182,7 +189,7 @@ async function survey(image: SimulatedImage, run: Run): Promise<string> {
     parts.push(`${index}`);
     from = index + 1;
   }
-  return `${parts.join(', ')} to ${await opened.end(image.indexes * OBJECT_BYTES)}`;
+  return `${parts.join(', ')} to ${await opened.end(image.indexes * OBJECT_BYTES)}, size ${size}`;
 }
 
 /** What a disk has that it should not have, in words, or null. */

@@ -1,5 +1,4 @@
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
-import { NoSpaceError } from '../../lib/replication/space-guard.js';
 import type { Random } from '../helpers/random.js';
 import type { ModelWrite } from './sector-history.js';
 import type { Run, SimulatedHost } from './simulated-host.js';
@@ -94,7 +93,7 @@ export class Guest {
 
   /** Begins one more operation if it may. */
   step(random: Random): void {
-    if (this.#isDead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run) return;
+    if (this.#isDead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run || this.image.isHeld) return;
     const dice = random.next();
     if (this.#isReader || dice < 0.35) this.#track(this.#read(random));
     else if (dice < 0.8) this.#track(this.#write('write', random));
@@ -109,7 +108,7 @@ export class Guest {
     const flushed = image.model.beginFlush(({ owner, losable }) => {
       return owner === this || (!losable && owner instanceof Guest && owner.host === host && !owner.#isGone);
     });
-    await this.#request((run) => image.on(run).flush(this.#opened));
+    await this.#request(async (run) => (await image.on(run)).flush(true, this.#opened));
     if (this.#isGone) return;
     flushed();
     this.#note('flushed');
@@ -131,19 +130,9 @@ export class Guest {
       this.stop();
       return;
     }
-    // It was refused, and done by nobody, unless an earlier holder of the role had begun.
-    if (error instanceof NoSpaceError && this.#mayLackRoom) {
-      this.#note('no space');
-      return;
-    }
     const { message } = error as Error;
     const wrapped = new Error(`vdi ${this.image.vdi} on ${this.host.id}: ${message}`, { cause: error });
     this.#world.defect(this.host.id, wrapped);
-  }
-
-  get #mayLackRoom(): boolean {
-    const maps = [this.#world.map, this.host.run?.cluster.follower.map];
-    return maps.some((map) => Object.values(map?.disks ?? {}).some(({ room }) => room === 'none'));
   }
 
   get #isFenced(): boolean {
@@ -154,8 +143,13 @@ export class Guest {
     const { index, offset, length } = this.#range(random);
     const { image } = this;
     const check = image.model.beginRead(this, index * OBJECT_BYTES + offset, length);
-    const data = Buffer.allocUnsafe(length);
-    await this.#request((run) => image.on(run).read(index, offset, data, this.#opened));
+    const start = index * OBJECT_BYTES + offset;
+    const data = await this.#request(async (run) => {
+      const target = Buffer.allocUnsafe(length);
+      const bytes = await (await image.on(run)).read(start, target, this.#opened);
+      // What lies beyond the end counts as zeros.
+      return target.fill(0, bytes);
+    });
     if (!this.#isGone) check(data);
   }
 
@@ -170,18 +164,20 @@ export class Guest {
       if (other.offset < start + length && start < other.offset + other.length) return;
     }
     if (kind === 'allocate') {
-      return this.#request((run) => image.on(run).allocate(index, OBJECT_BYTES, this.#opened));
+      return this.#request(async (run) => {
+        await (await image.on(run)).allocate(start, OBJECT_BYTES, true, this.#opened);
+      });
     }
     const write = model.begin(this, start, length, kind === 'discard');
     this.#writing.add(write);
     this.#note(`${kind} ${write.number} of ${index}+${offset} ${length}, vdi ${vdi}`);
     const data = stampedData(write.number, start, length);
     try {
-      await this.#request((run) =>
-        kind === 'discard'
-          ? image.on(run).discard(index, offset, length, this.#opened)
-          : image.on(run).write(index, offset, data, this.#opened),
-      );
+      await this.#request(async (run) => {
+        const opened = await image.on(run);
+        if (kind === 'discard') await opened.discard(start, length, this.#opened);
+        else await opened.write(start, data, this.#opened);
+      });
       if (this.#isGone) return;
       const adopted = this.host.run?.cluster.follower.map.epoch ?? 0;
       model.acknowledge(write, this.#world.lossyOf(image.copies, image.pgOf(index)) > adopted);

@@ -8,33 +8,99 @@ interface PendingRead {
   readonly since: ModelWrite[];
 }
 
+/** By sector, what an image may show: one of these, for good. */
+export type Candidates = ReadonlyMap<number, readonly ModelWrite[]>;
+
+/** Writes of all images of a world: what one shows may be another's, of which it is a clone. */
+export class WriteNumbers {
+  #last = 0;
+
+  next(): number {
+    return ++this.#last;
+  }
+}
+
+const SETTLED = { owner: null, invoked: 0, acknowledged: 0, ended: 0, flushed: true, losable: false } as const;
+const INITIAL: ModelWrite = { ...SETTLED, number: 0, discard: true, offset: 0, length: 0 };
+const NOTHING: readonly ModelWrite[] = [INITIAL];
+
 /** What an image may show, sector by sector, by what its guests did and were told. */
 export class ImageModel {
   readonly #sectors = new Map<number, SectorHistory>();
-  readonly #initial: ModelWrite = {
-    ...{ number: 0, owner: null, discard: true, offset: 0, length: 0 },
-    ...{ invoked: 0, acknowledged: 0, ended: 0, flushed: true, losable: false },
-  };
+  readonly #numbers: WriteNumbers;
   readonly #writes = new Map<number, ModelWrite>();
   /** Acknowledged, and not flushed. */
   readonly #unflushed = new Set<ModelWrite>();
   readonly #reads = new Set<PendingRead>();
   #time = 0;
 
+  /** Of an image that shows this at first. */
+  constructor(numbers: WriteNumbers, initial: Candidates = new Map()) {
+    this.#numbers = numbers;
+    this.#become(initial);
+  }
+
+  /** What it may show at some moment from now until the answer is called. */
+  capture(): () => Candidates {
+    const before = new Map([...this.#sectors].map(([sector, history]) => [sector, history.possible(null)]));
+    const pending: PendingRead = { start: 0, end: Number.POSITIVE_INFINITY, since: [] };
+    this.#reads.add(pending);
+    return () => {
+      this.#reads.delete(pending);
+      const found = new Map<number, ModelWrite[]>();
+      for (const [sector, history] of this.#sectors) {
+        const at = sector * SECTOR_BYTES;
+        const since = pending.since.filter(({ offset, length }) => offset <= at && at < offset + length);
+        const possible = new Set([...(before.get(sector) ?? NOTHING), ...since, ...history.possible(null)]);
+        found.set(
+          sector,
+          [...possible].map((write) => ({ ...write, ...SETTLED })),
+        );
+      }
+      return found;
+    };
+  }
+
+  /** It is being rolled back to this, or may be. */
+  mayBecome(candidates: Candidates): void {
+    for (const sector of new Set([...candidates.keys(), ...this.#sectors.keys()])) {
+      this.#history(sector).mayShow(candidates.get(sector) ?? NOTHING);
+    }
+    this.#know(candidates);
+  }
+
+  /** It was rolled back to this; nothing else was going on. */
+  become(candidates: Candidates): void {
+    for (const sector of this.#sectors.keys()) this.#sectors.set(sector, new SectorHistory(NOTHING));
+    this.#unflushed.clear();
+    this.#become(candidates);
+  }
+
+  #become(candidates: Candidates): void {
+    for (const [sector, writes] of candidates) this.#sectors.set(sector, new SectorHistory(writes));
+    this.#know(candidates);
+  }
+
+  #know(candidates: Candidates): void {
+    for (const writes of candidates.values()) for (const write of writes) this.#writes.set(write.number, write);
+  }
+
+  #history(sector: number): SectorHistory {
+    let history = this.#sectors.get(sector);
+    if (!history) {
+      history = new SectorHistory(NOTHING);
+      this.#sectors.set(sector, history);
+    }
+    return history;
+  }
+
   begin(owner: object, offset: number, length: number, discard: boolean): ModelWrite {
     const write: ModelWrite = {
-      ...{ number: this.#writes.size + 1, owner, discard, offset, length, invoked: ++this.#time },
+      ...{ number: this.#numbers.next(), owner, discard, offset, length, invoked: ++this.#time },
       ...{ acknowledged: null, ended: null, flushed: false, losable: false },
     };
     this.#writes.set(write.number, write);
-    for (const sector of sectorsOf(offset, length)) {
-      let history = this.#sectors.get(sector);
-      if (!history) {
-        history = new SectorHistory(this.#initial);
-        this.#sectors.set(sector, history);
-      }
-      history.begin(write);
-    }
+    for (const sector of sectorsOf(offset, length)) this.#history(sector).begin(write);
     for (const read of this.#reads) if (read.start < offset + length && offset < read.end) read.since.push(write);
     return write;
   }
@@ -67,6 +133,20 @@ export class ImageModel {
     };
   }
 
+  /** A cut: everything from `offset` on is zeros for good, also where nothing was written yet. */
+  beginCut(owner: object, offset: number): ModelWrite {
+    const last = Math.max(0, ...this.#sectors.keys());
+    return this.begin(owner, offset, Math.max(0, (last + 1) * SECTOR_BYTES - offset), true);
+  }
+
+  /** What was acknowledged is durable at once. */
+  settle(write: ModelWrite): void {
+    this.acknowledge(write, false);
+    this.#unflushed.delete(write);
+    write.flushed = true;
+    for (const sector of sectorsOf(write.offset, write.length)) this.#sectors.get(sector)!.flushed(write);
+  }
+
   /** Every copy of these sectors' group lost its power. Answers acknowledged writes that may be gone. */
   lose(isLost: (offset: number) => boolean): Set<ModelWrite> {
     const time = ++this.#time;
@@ -82,9 +162,8 @@ export class ImageModel {
   beginRead(reader: object | null, offset: number, length: number): (data: Buffer) => void {
     const allowed = new Map<number, readonly ModelWrite[]>();
     const began = ++this.#time;
-    const initially = [this.#initial];
     for (const sector of sectorsOf(offset, length)) {
-      allowed.set(sector, this.#sectors.get(sector)?.possible(reader) ?? initially);
+      allowed.set(sector, this.#sectors.get(sector)?.possible(reader) ?? NOTHING);
     }
     const pending: PendingRead = { start: offset, end: offset + length, since: [] };
     this.#reads.add(pending);
@@ -103,14 +182,10 @@ export class ImageModel {
     };
   }
 
-  /** Sectors that were written, not only discarded: first and behind the last of each run. */
+  /** Sectors that something is known of: first and behind the last of each run. */
   writtenRanges(): { start: number; end: number }[] {
-    const sectors = new Set<number>();
-    for (const { discard, offset, length } of this.#writes.values()) {
-      if (!discard) for (const sector of sectorsOf(offset, length)) sectors.add(sector);
-    }
     const ranges: { start: number; end: number }[] = [];
-    for (const sector of [...sectors].sort((a, b) => a - b)) {
+    for (const sector of [...this.#sectors.keys()].sort((a, b) => a - b)) {
       const last = ranges.at(-1);
       if (last?.end === sector * SECTOR_BYTES) last.end += SECTOR_BYTES;
       else ranges.push({ start: sector * SECTOR_BYTES, end: (sector + 1) * SECTOR_BYTES });

@@ -35,6 +35,8 @@ export interface Plan {
   readonly hosts: number;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   readonly forgiveLosses: boolean;
+  /** Images are cloned, cut, deleted and so on. */
+  readonly administration: boolean;
   readonly rounds: readonly PlannedRound[];
 }
 

@@ -19,10 +19,11 @@ const CHECK_MS = 10 * 60_000;
 const LOOKS_PER_CLOCK = 100;
 /** Told apart from other random numbers of the seed. */
 const WORKLOAD = 0x27d4eb2f;
+const IMAGES = 0x165667b1;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
-  ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step', 'crowd'] as const),
+  ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
   ...(['network-rough', 'store-outage', 'store-slow', 'store-rough', 'store-cut'] as const),
 ];
 
@@ -38,6 +39,8 @@ export interface SimulationOptions {
   roughness?: number;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   forgiveLosses?: boolean;
+  /** Images are cloned, cut, deleted and so on; they are unless told otherwise. */
+  administration?: boolean;
   print?: ((line: string) => void) | undefined;
   /** Messages are in the trace. */
   messages?: boolean;
@@ -61,7 +64,7 @@ export interface Outcome {
 /** Runs one simulated cluster. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
   const { kinds = DEFAULT_KINDS, roughness = 1, print, messages = false, isOverdue = () => false, plan } = options;
-  const { seed, hosts, forgiveLosses = false } = plan ?? options;
+  const { seed, hosts, forgiveLosses = false, administration = true } = plan ?? options;
   const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], messages, ...(print && { print }) });
   let overdue = false;
   let looks = 0;
@@ -76,7 +79,8 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   };
 
   await start(world, runFor);
-  const workload = new Workload(world, new Random(seed ^ WORKLOAD), forgiveLosses);
+  const workload = new Workload(world, new Random(seed ^ WORKLOAD), { forgiveLosses, administration });
+  if (!isOver()) await open(world, workload, runFor);
   const faults = new Map<FaultKind, number>();
   const played: PlannedRound[] = [];
   for (const round of plan?.rounds ?? draftRounds({ seed, steps: options.steps, kinds, roughness })) {
@@ -98,7 +102,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
     if (isOver()) break;
   }
   const { failure } = world;
-  return { world, failure, overdue, faults, plan: { seed, hosts, forgiveLosses, rounds: played } };
+  return { world, failure, overdue, faults, plan: { seed, hosts, forgiveLosses, administration, rounds: played } };
 }
 
 /** Gives each guest its turns, from now on. */
@@ -137,6 +141,18 @@ async function checkQuiet(world: World, workload: Workload, runFor: RunFor): Pro
   );
   if (!(await runFor(CHECK_MS, () => checked)) && !checked)
     world.defect('world', new Error('stuck: the cluster is quiet, and does not answer'));
+}
+
+async function open(world: World, workload: Workload, runFor: RunFor): Promise<void> {
+  let isOpen = false;
+  workload.start(world.options.copies, new Random(world.options.seed ^ IMAGES)).then(
+    () => {
+      isOpen = true;
+    },
+    (error) => world.defect('world', error),
+  );
+  await runFor(START_MS, () => isOpen);
+  if (!isOpen && world.failure === null) world.defect('world', new Error('no images could be made'));
 }
 
 async function start(world: World, runFor: RunFor): Promise<void> {

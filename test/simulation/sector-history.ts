@@ -31,9 +31,18 @@ export class SectorHistory {
   #current: ModelWrite[];
   #lostAt: number | null = null;
 
-  constructor(initial: ModelWrite) {
-    this.#all = [initial];
-    this.#current = [initial];
+  /** One of these it shows at first, for good. */
+  constructor(initial: readonly ModelWrite[]) {
+    this.#all = [...initial];
+    this.#current = [...initial];
+  }
+
+  /** It may show one of these as well from now on. */
+  mayShow(others: readonly ModelWrite[]): void {
+    for (const write of others) {
+      if (!this.#all.includes(write)) this.#all.push(write);
+      if (!this.#current.includes(write)) this.#current.push(write);
+    }
   }
 
   begin(write: ModelWrite): void {

@@ -1,14 +1,17 @@
+import { readAllDisks } from '../../lib/cluster/all-disks.js';
 import { type Clock, pause } from '../../lib/cluster/clock.js';
+import { PatientCoordination } from '../../lib/cluster/patient-coordination.js';
 import { registerHost } from '../../lib/cluster/register-host.js';
 import type { Coordination } from '../../lib/coordination/coordination.js';
 import { ClusterHost } from '../../lib/replication/cluster-host.js';
+import type { LayerRules } from '../../lib/replication/layer-rules.js';
 import type { Links } from '../../lib/replication/links.js';
 import type { Message } from '../../lib/replication/messages.js';
 import { Disk } from '../../lib/store/index.js';
-import { reserveOf } from '../../lib/store/space.js';
+import { FamilyWatch } from '../../lib/vdi/family-watch.js';
+import { Vdis } from '../../lib/vdi/vdis.js';
 import type { Random } from '../helpers/random.js';
 import { type SimulatedDevice, SimulatedMachine } from './disk.js';
-import { PAGE_BYTES } from './disk-file.js';
 import { HostClock } from './host-clock.js';
 import { ProcessScope } from './process-scope.js';
 import type { Shared } from './world.js';
@@ -22,7 +25,7 @@ interface HostState {
 const STATE_WRITE_MS = 1;
 const RETRY_MS = 300;
 const MARGIN_MS = 200;
-const WEIGHT = 1e12;
+const FREE_BYTES = 1e12;
 /** Shorter than in earnest, so that it happens. */
 const FORMER_COPIES_KEPT_MS = 3000;
 
@@ -30,6 +33,7 @@ const FORMER_COPIES_KEPT_MS = 3000;
 export interface Run {
   readonly scope: ProcessScope;
   readonly cluster: ClusterHost;
+  readonly vdis: Vdis;
   readonly clock: Clock;
   readonly coordination: Coordination;
   readonly disks: readonly Disk[];
@@ -102,16 +106,6 @@ export class SimulatedHost {
     this.machine.reboot(this.#random);
   }
 
-  /** Others write to a disk, until so much of its reserve is left; null: they delete it all. */
-  crowd(disk: number, share: number | null): void {
-    const devices = [...this.#devices.values()];
-    const device = devices[disk % devices.length]!;
-    device.othersBytes = 0;
-    if (share === null) return;
-    const leftBytes = share * reserveOf(device.capacityBytes);
-    device.othersBytes = Math.max(0, device.pagesFree * PAGE_BYTES - leftBytes);
-  }
-
   pauseFor(ms: number): void {
     this.#shared.trace.note(this.id, `paused for ${Math.round(ms)} ms`);
     this.#scope?.pauseFor(ms);
@@ -142,14 +136,35 @@ export class SimulatedHost {
     await this.#store(scope, { incarnation });
     await this.#register(clock, coordination, disks);
 
-    const cluster = this.#cluster(scope, clock, coordination, disks);
+    const patient = new PatientCoordination(coordination, clock);
+    const families = new FamilyWatch(patient);
+    await families.open();
+    const cluster = this.#cluster(scope, clock, coordination, disks, families);
+    const { trace, scheduler } = this.#shared;
+    const vdis = new Vdis({
+      ...{ coordination: patient, host: this.id, clock, objects: cluster.replica, families },
+      allDisks: () => readAllDisks(patient),
+      isOpen: (vdi) => this.isOpen(vdi),
+      onError: (error, family) => trace.note(this.id, `family ${family}: ${error}`),
+      now: () => ({ seconds: Math.floor(scheduler.nowMs / 1000), nanoseconds: (scheduler.nowMs % 1000) * 1e6 }),
+    });
     const ended = new Promise<null>((resolve) => scope.onKill(() => resolve(null)));
-    this.run = { scope, cluster, clock, coordination, disks, ended };
+    this.run = { scope, cluster, vdis, clock, coordination, disks, ended };
     for (const resolve of this.#starting.splice(0)) resolve(this.run);
     cluster.start();
+    await vdis.start();
   }
 
-  #cluster(scope: ProcessScope, clock: Clock, coordination: Coordination, disks: readonly Disk[]): ClusterHost {
+  /** Whether a guest of this host has the image open. */
+  isOpen: (vdi: number) => boolean = () => false;
+
+  #cluster(
+    scope: ProcessScope,
+    clock: Clock,
+    coordination: Coordination,
+    disks: readonly Disk[],
+    layers: LayerRules,
+  ): ClusterHost {
     const { network, trace, placement, mapOptions } = this.#shared;
     let links: Links<Message> | null = null;
     const cluster: ClusterHost = new ClusterHost(
@@ -162,8 +177,10 @@ export class SimulatedHost {
           storeIncarnation: (incarnation) => this.#store(scope, { incarnation }),
           storeAdoptedEpoch: (adoptedEpoch) => this.#store(scope, { adoptedEpoch }),
         },
+        layers,
         pgOf: (family, index) => placement.pgOf(family, index),
         copiesOf: (family) => placement.copiesOf(family),
+        describeDisk: ({ number, record }) => ({ number, opens: record.opens, free: FREE_BYTES, room: 'ample' }),
         onError: (error) => this.#shared.defect(this.id, error),
         note: (what) => trace.note(this.id, what),
       },
@@ -175,7 +192,7 @@ export class SimulatedHost {
 
   async #register(clock: Clock, coordination: Coordination, disks: readonly Disk[]): Promise<void> {
     const self = { id: this.id, name: this.id, zone: this.id, publicKey: '', addresses: [] };
-    const opened = disks.map(({ number, record }) => ({ number, weight: WEIGHT, opens: record.opens }));
+    const opened = disks.map(({ number, record }) => ({ number, weight: FREE_BYTES, opens: record.opens }));
     for (;;) {
       try {
         await registerHost(coordination, self, this.#state.incarnation, opened);

@@ -1,56 +1,84 @@
-import { type Chain, OBJECT_BYTES } from '../../lib/replication/object-io.js';
-import type { ReplicatedImage } from '../../lib/replication/replicated-image.js';
+import type { Chain } from '../../lib/replication/object-io.js';
 import { decodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../../lib/replication/writer-record.js';
-import { ImageModel } from './image-model.js';
+import { chainOf } from '../../lib/vdi/family.js';
+import { decodeRecord, type FamilyRecord, KEY, type VdiRecord } from '../../lib/vdi/records.js';
+import type { Vdi } from '../../lib/vdi/vdi.js';
+import type { ImageModel } from './image-model.js';
 import type { Run } from './simulated-host.js';
 import type { World } from './world.js';
+
+/** A snapshot of a simulated image, and what it may show. */
+export interface SimulatedSnapshot {
+  readonly tag: string;
+  readonly vdi: number;
+  readonly model: ImageModel;
+}
+
+export interface SimulatedImageOptions {
+  readonly vdi: number;
+  readonly name: string;
+  readonly copies: number;
+  /** Objects that guests use, one behind the other. */
+  readonly indexes: number;
+  readonly model: ImageModel;
+}
 
 /** An image of the simulated cluster, and what it may show. */
 export class SimulatedImage {
   readonly vdi: number;
-  readonly chain: Chain;
+  readonly name: string;
   readonly copies: number;
-  /** Objects, one behind the other. */
   readonly indexes: number;
-  readonly model = new ImageModel();
+  readonly model: ImageModel;
+  readonly snapshots: SimulatedSnapshot[] = [];
+  /** Guests begin nothing until it is over: something is done to the image as a whole. */
+  isHeld = false;
+  /** Its administrator is at work on it, or died over that. */
+  isBusy = false;
   readonly #world: World;
-  readonly #opened = new WeakMap<Run, ReplicatedImage>();
 
-  constructor(world: World, vdi: number, indexes: number) {
+  constructor(world: World, { vdi, name, copies, indexes, model }: SimulatedImageOptions) {
     this.#world = world;
     this.vdi = vdi;
-    this.copies = world.placement.copiesOf(vdi);
+    this.name = name;
+    this.copies = copies;
     this.indexes = indexes;
-    this.chain = { family: vdi, layers: [{ layer: 1, limit: 0 }] };
+    this.model = model;
   }
 
   /** The image as a worker has it. */
-  on(run: Run): ReplicatedImage {
-    let opened = this.#opened.get(run);
-    if (!opened) {
-      let generation = 0;
-      const attributes = { size: this.indexes * OBJECT_BYTES, mtime: { seconds: 0, nanoseconds: 0 } };
-      opened = run.cluster.replica.image({
-        ...{ vdi: this.vdi, copies: this.copies, chain: () => this.chain, generation: () => generation },
-        refresh: async () => {
-          const found = await run.coordination.get(writerKey(this.vdi));
-          generation = found ? decodeWriter(found.value).generation : 0;
-        },
-        ...{ acquired: () => Promise.resolve(), reaches: () => null, settled: () => Promise.resolve({}) },
-        attributes: () => attributes,
-      });
-      this.#opened.set(run, opened);
-    }
-    return opened;
+  on(run: Run): Promise<Vdi> {
+    return run.vdis.load(this.vdi);
   }
 
   pgOf(index: number): number {
-    return this.#world.placement.pgOf(this.chain.family, index);
+    return this.#world.placement.pgOf(this.record.family, index);
+  }
+
+  /** `/vdi` as it is at this moment. */
+  get record(): VdiRecord {
+    return this.#peek<VdiRecord>(KEY.vdi(this.vdi));
+  }
+
+  /** `/family` as it is at this moment. */
+  get family(): FamilyRecord {
+    return this.#peek<FamilyRecord>(KEY.family(this.record.family));
+  }
+
+  /** What it shows at this moment, by what is stored. */
+  get chain(): Chain {
+    return chainOf(this.family, this.vdi);
   }
 
   /** `/writer` as it is at this moment. */
   get writer(): WriterRecord {
     const found = this.#world.store.peek(writerKey(this.vdi));
     return found ? decodeWriter(found.value) : NO_WRITER;
+  }
+
+  #peek<Record>(key: string): Record {
+    const found = this.#world.store.peek(key);
+    if (!found) throw new Error(`${this.name}: the store has no ${key}`);
+    return decodeRecord<Record>(found.value);
   }
 }

@@ -12,13 +12,10 @@ import type { ProcessScope } from './process-scope.js';
 import type { StoreState } from './store-state.js';
 import type { WatchListener } from './store-watch.js';
 
-/** The store did not answer in time. What was asked for may have been carried out, may still be, or may never be. */
-export class StoreUnavailable extends Error {
-  readonly code = 'UNAVAILABLE';
-
+/** The store did not answer in time. */
+export class StoreUnavailable extends CoordinationError {
   constructor() {
-    super('the coordination store does not answer');
-    this.name = 'StoreUnavailable';
+    super('UNAVAILABLE', 'the coordination store does not answer');
   }
 }
 

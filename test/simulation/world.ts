@@ -68,7 +68,7 @@ export class World implements Shared {
       trace: this.trace,
       isNoted: (key) => options.messages === true || !HEARTBEAT.test(key),
     });
-    this.placement = new Placement(options.pgs, options.copies);
+    this.placement = new Placement(options.pgs);
     this.mapOptions = { ...NEXT_MAP_DEFAULTS, pgs: options.pgs, copies: options.copies };
     this.store.onChange(({ events }) => {
       for (const { type, keyValue } of events) if (type === 'put' && keyValue.key === MAP_KEY) this.#mapChanged();
