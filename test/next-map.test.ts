@@ -1,4 +1,5 @@
 import { test } from 'brittle';
+import type { Room } from '../lib/cluster/alive-record.js';
 import { type ForceRemovalError, giveUpHost, groupsOnlyOn } from '../lib/cluster/force-removal.js';
 import type { NextMapOptions, Report } from '../lib/cluster/observation.js';
 import { hostsToReadmit, hostToEvict } from '../lib/cluster/unreachable.js';
@@ -497,6 +498,24 @@ test('next map: a host that is not alone in its zone has it in the map', (t) => 
   t.is(world.record('a', { zone: 'rack' }).step().map.hosts.a!.zone, 'rack');
   t.is(world.step().map.epoch, epoch + 1, 'and then nothing changes any more');
   t.is(world.record('a', { zone: 'a' }).step().map.hosts.a!.zone, undefined);
+});
+
+test('next map: the map says where room runs short, and a disk without any joins nothing', (t) => {
+  const world = healthy('abc');
+  const number = world.diskOf('a');
+  const say = (room: Room) => world.see('a', { disks: { [number]: { opens: 1, openMs: 0, room } } }).step().map;
+  const { since } = world.group();
+  t.is(say('scarce').disks[number]!.room, 'scarce');
+  t.is(say('none').disks[number]!.room, 'none');
+  t.is(world.group().since, since, 'it stays what it is where it is a member');
+  world.expire('a').step();
+  t.is(world.map.disks[number]!.room, 'none', 'what it said last');
+  world.reboot('a').step();
+  world.step();
+  t.is(world.group().acting.length, 2);
+  t.is(say('scarce').disks[number]!.room, 'scarce');
+  world.step();
+  t.is(world.group().acting.length, 3);
 });
 
 function worldMember(world: MapWorld): string {

@@ -68,7 +68,8 @@ function followHosts(t: Assertions, planned: Planned[]): Map<string, string> {
       states.set(fault.host, fault.kind === 'force-remove' ? 'removed' : 'up');
     } else if ('host' in fault && ['removed', 'spare'].includes(states.get(fault.host)!)) {
       // What began while the host was there ends when it ends.
-      if (!['store-heal', 'disk-mend'].includes(fault.kind)) t.fail(`${describeFault(fault)}, which is not there`);
+      if (!['store-heal', 'disk-mend', 'uncrowd'].includes(fault.kind))
+        t.fail(`${describeFault(fault)}, which is not there`);
     }
     const members = [...states.values()].filter((state) => state === 'up' || state === 'away').length;
     fewest = Math.min(fewest, members);

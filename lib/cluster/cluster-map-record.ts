@@ -39,6 +39,7 @@ const schema = z.strictObject({
       host: z.string(),
       standing: z.enum(['in', 'removing', 'failed']),
       absent: z.literal(true).optional(),
+      room: z.enum(['scarce', 'none']).optional(),
     }),
   ),
   tables: z.record(key, z.array(group).min(1)),

@@ -1,3 +1,5 @@
+import type { Room } from './alive-record.js';
+
 /**
  * The map of a cluster: which hosts are up, and for every group which disks get its writes and which of those have a
  * complete copy. One value in the coordination store, replaced as a whole; each host adopts newer ones only.
@@ -31,6 +33,8 @@ export interface MapDisk {
    * can tell: a host that adopts a later one, or a conductor that takes over, did not see it go.
    */
   readonly absent?: true;
+  /** Where it is not ample, by the heartbeat of its host. */
+  readonly room?: Exclude<Room, 'ample'>;
 }
 
 /** A member that gives its copy up: it receives every write until it has adopted the map of `epoch`. */

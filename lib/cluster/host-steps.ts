@@ -1,4 +1,4 @@
-import type { DiskStanding, MapHost, Standing } from './cluster-map.js';
+import type { DiskStanding, MapDisk, MapHost, Standing } from './cluster-map.js';
 import type { MapDraft } from './map-draft.js';
 import type { DiskFailedReport, Observed } from './observation.js';
 
@@ -118,6 +118,7 @@ export function setDiskStandings(draft: MapDraft, failures: readonly DiskFailedR
       host: disk.host,
       standing: disk.standing === 'failed' && !mayReturn ? 'failed' : standing,
       ...(isAbsent(draft, number, mayReturn) ? { absent: true } : {}),
+      ...roomOf(draft, number),
     });
   }
 }
@@ -143,6 +144,13 @@ function isAbsent(draft: MapDraft, number: number, mayReturn: boolean): boolean 
   if (report === undefined) return wasAbsent;
   if (report.disks[number] === undefined) return true;
   return wasAbsent && !mayReturn;
+}
+
+/** By the newest word of its host. */
+function roomOf(draft: MapDraft, number: number): Pick<MapDisk, 'room'> {
+  const report = presentReport(draft, number);
+  const room = report?.disks[number] ? report.disks[number].room : draft.disk(number)!.room;
+  return room === undefined || room === 'ample' ? {} : { room };
 }
 
 /** What the host of the disk reports, where it is the incarnation that the map has up. */

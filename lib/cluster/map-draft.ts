@@ -101,7 +101,7 @@ export class MapDraft {
 
   setDisk(number: number, disk: MapDisk): void {
     const before = this.#disks[number];
-    if (before?.host === disk.host && before.standing === disk.standing && before.absent === disk.absent) return;
+    if (before !== undefined && isSameDisk(before, disk)) return;
     this.#disks[number] = disk;
     this.#isChanged = true;
   }
@@ -150,7 +150,8 @@ export class MapDraft {
   /** Whether the disk may become a member of a group now. */
   mayJoin(disk: number): boolean {
     if (!this.isFresh(disk) || this.isKeptOut(disk)) return false;
-    return this.#disks[disk]!.standing === 'in' && this.hostOf(disk)!.standing === 'in';
+    const { standing, room } = this.#disks[disk]!;
+    return standing === 'in' && room !== 'none' && this.hostOf(disk)!.standing === 'in';
   }
 
   // Groups.
@@ -182,6 +183,12 @@ export class MapDraft {
     this.#tables[copies] = [...groups];
     this.#isChanged = true;
   }
+}
+
+function isSameDisk(one: MapDisk, other: MapDisk): boolean {
+  return (
+    one.host === other.host && one.standing === other.standing && one.absent === other.absent && one.room === other.room
+  );
 }
 
 function isSameHost(one: MapHost, other: MapHost): boolean {

@@ -1,3 +1,5 @@
+import type { Room } from './alive-record.js';
+
 /** What `nextMap` is told besides the records of the hosts: what the conductor saw itself, and what members report. */
 
 /** What the conductor has itself seen of one host's `/alive`; all durations in milliseconds on its own clock. */
@@ -27,6 +29,8 @@ export interface ObservedDisk {
   readonly opens: number;
   /** Since the conductor first saw this incarnation of the host with the disk open. */
   readonly openMs: number;
+  /** Ample unless told otherwise. */
+  readonly room?: Room;
 }
 
 /** A member has everything on disk. Counts only where everything it names is what the map says. */

@@ -118,8 +118,8 @@ function noteDisks(view: HostView, nowMs: number): void {
 }
 
 function observedOf(view: HostView, nowMs: number): Observed {
-  const disks = (view.record?.disks ?? []).map(({ number, opens }): [number, ObservedDisk] => {
-    return [number, { opens, openMs: nowMs - (view.openSinceMs.get(number) ?? nowMs) }];
+  const disks = (view.record?.disks ?? []).map(({ number, opens, room }): [number, ObservedDisk] => {
+    return [number, { opens, room, openMs: nowMs - (view.openSinceMs.get(number) ?? nowMs) }];
   });
   return {
     incarnation: view.record?.incarnation ?? 0,

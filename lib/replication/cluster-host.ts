@@ -9,6 +9,7 @@ import { MapFollower } from '../cluster/map-follower.js';
 import type { NextMapOptions, Report } from '../cluster/observation.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { Disk } from '../store/index.js';
+import { DiskRoom } from './disk-room.js';
 import type { LayerRules } from './layer-rules.js';
 import type { LinkEvents, Links } from './links.js';
 import type { Message } from './messages.js';
@@ -38,8 +39,6 @@ export interface ClusterHostOptions {
   /** See ReplicaHostOptions. */
   readonly formerCopiesKeptMs?: number;
   readonly layers: LayerRules;
-  /** What the heartbeat says of a disk. */
-  describeDisk(disk: Disk): OpenDisk;
   onError(error: unknown): void;
   /** For the log: what the host or, through it, the cluster has done. */
   note(what: string): void;
@@ -59,6 +58,7 @@ export class ClusterHost implements LinkEvents<Message> {
   readonly #conductor: Conductor;
   readonly #conducting: ConductorDriver;
   readonly #failedDisks = new Set<number>();
+  readonly #rooms = new Map<Disk, DiskRoom>();
   #incarnation: number;
   #cancelReports = () => {};
   readonly #reached = new Set<string>();
@@ -107,7 +107,7 @@ export class ClusterHost implements LinkEvents<Message> {
       ...{ coordination, clock, liveness: this.liveness },
       state: () => ({
         adopted: this.follower.map.epoch,
-        disks: disks.filter(({ failed }) => failed === null).map((disk) => options.describeDisk(disk)),
+        disks: disks.filter(({ failed }) => failed === null).map((disk) => this.#describe(disk)),
         unreachable: this.#unreachable(),
       }),
       storeIncarnation: (next) => state.storeIncarnation(next),
@@ -122,6 +122,17 @@ export class ClusterHost implements LinkEvents<Message> {
       failed: (error) => options.note(`conducting: ${error}`),
       decided: (reason) => options.note(`as conductor: ${reason}`),
     });
+  }
+
+  /** What the heartbeat says of a disk. */
+  #describe(disk: Disk): OpenDisk {
+    let room = this.#rooms.get(disk);
+    if (!room) {
+      room = new DiskRoom();
+      this.#rooms.set(disk, room);
+    }
+    const report = disk.space.report();
+    return { number: disk.number, opens: disk.record.opens, free: report.free, room: room.update(report) };
   }
 
   start(): void {

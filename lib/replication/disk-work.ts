@@ -4,6 +4,7 @@ import type { Place } from '../store/object-create.js';
 import { cutObject, discardEntry, discardObject } from '../store/object-discard.js';
 import { describeBlocks, describeIndex, readBlocks } from '../store/object-pull.js';
 import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-read.js';
+import { needsRoom, type RoomUse } from '../store/object-room.js';
 import { allocateObject, extendObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
 import type { WriteOrder } from '../store/write-order.js';
@@ -80,6 +81,7 @@ export class DiskWork {
     const { disk, locks } = this.#disk(request.disk);
     const { chain, index, change, since, vdi, generation, sequence } = request;
     const place = { pg: request.pg, family: chain.family, index };
+    if (change.kind === 'room') return { body: await this.#needsRoom(request, change.use) };
     if (change.kind === 'inspect') return { body: await this.#inspect(request, change) };
     if (change.kind === 'extract') return this.#extract(disk, place, change);
     const order: WriteOrder = { vdi, generation, sequence };
@@ -110,6 +112,16 @@ export class DiskWork {
       lock.release();
     }
     return {};
+  }
+
+  async #needsRoom({ disk: number, pg, chain, index }: ChangeRequest, use: RoomUse): Promise<boolean> {
+    const { disk, locks } = this.#disk(number);
+    const lock = await locks.exclusive(chain.family, index);
+    try {
+      return await needsRoom(disk, { pg, family: chain.family, index }, chain.layers, use);
+    } finally {
+      lock.release();
+    }
   }
 
   async #inspect(

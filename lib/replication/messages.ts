@@ -1,6 +1,7 @@
 import type { Report } from '../cluster/observation.js';
 import type { ListedEntry } from '../store/group-list.js';
 import type { DescribedLayer, IndexDescription } from '../store/object-pull.js';
+import type { RoomUse } from '../store/object-room.js';
 import type { RingDoubts } from '../store/write-ring.js';
 import type { Chain } from './object-io.js';
 
@@ -17,6 +18,8 @@ export type Change =
   | { readonly kind: 'allocate'; readonly end: number }
   /** Removes what the first layer has from `length` bytes of the object on. */
   | { readonly kind: 'cut'; readonly length: number }
+  /** Changes nothing; answers whether such a change may need room that the disk has not given to the first layer. */
+  | { readonly kind: 'room'; readonly use: RoomUse }
   /** Changes nothing; answers what a layer has at the index, and the hashes of these blocks of it; null: of all. */
   | { readonly kind: 'inspect'; readonly layer: number; readonly blocks: readonly ByteRange[] | null }
   /** Changes nothing; answers these ranges of one layer's object. */

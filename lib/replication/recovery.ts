@@ -63,12 +63,14 @@ interface Joining {
   readonly stop: AbortController;
   /** Of this stay, under way: one that ends late must not take an index off a later stay's list. */
   readonly pulls: Map<string, Promise<void>>;
+  /** Of them those that a write waits for. */
+  readonly urgent: Set<string>;
   /** Questions that are under way, each with the source that is asked. */
   readonly asked: Map<() => void, { disk: number; host: string }>;
 }
 
-/** The source has changed, gone or refused: to be tried again by the newest map. */
-class SourceLost extends Error {}
+/** The source has changed, gone or refused, or there is no room: to be tried again, by the newest map. */
+class NotNow extends Error {}
 
 /**
  * Makes the groups of one disk complete that are in `acting` and not in `insync`: lists what an in-sync member has, keeps
@@ -144,7 +146,12 @@ export class Recovery {
   async pullNow(group: GroupName, family: number, index: number): Promise<void> {
     const joining = this.#joining.get(keyOf(group));
     while (joining && !joining.listed && !joining.stop.signal.aborted) await this.#changed();
-    if (joining && this.isToDo(group, family, index)) await this.#pull(joining, family, index);
+    if (joining && this.isToDo(group, family, index)) {
+      const name = nameOf(family, index);
+      joining.urgent.add(name);
+      this.#wakeAll();
+      await this.#pull(joining, family, index).finally(() => joining.urgent.delete(name));
+    }
     this.#context.onPulled(this.#disk.number, family, index);
   }
 
@@ -162,7 +169,16 @@ export class Recovery {
   #join(key: string, group: GroupName, epoch: number): void {
     const stay = { epoch, bootId: this.#context.bootId };
     const stop = new AbortController();
-    const joining: Joining = { group, stay, listed: false, done: false, stop, pulls: new Map(), asked: new Map() };
+    const joining: Joining = {
+      group,
+      stay,
+      listed: false,
+      done: false,
+      stop,
+      pulls: new Map(),
+      urgent: new Set(),
+      asked: new Map(),
+    };
     this.#joining.set(key, joining);
     this.#run(joining).catch((error) => {
       if (!joining.stop.signal.aborted && !this.#disk.failed) this.#context.onError(error);
@@ -264,12 +280,12 @@ export class Recovery {
 
   /** One pull of an index at a time; whoever comes second waits for the first. */
   #pull(joining: Joining, family: number, index: number): Promise<void> {
-    const key = `${family}/${index}`;
-    let pull = joining.pulls.get(key);
+    const name = nameOf(family, index);
+    let pull = joining.pulls.get(name);
     if (!pull) {
       pull = this.#retried(joining, () => this.#pullOnce(joining, family, index)).then(() => undefined);
-      pull = pull.finally(() => joining.pulls.delete(key));
-      joining.pulls.set(key, pull);
+      pull = pull.finally(() => joining.pulls.delete(name));
+      joining.pulls.set(name, pull);
     }
     return pull;
   }
@@ -282,6 +298,7 @@ export class Recovery {
 
   async #attempt(joining: Joining, family: number, index: number): Promise<void> {
     const { group } = joining;
+    const urgent = joining.urgent.has(nameOf(family, index));
     const lock = await this.#locks.exclusive(family, index);
     try {
       if (!this.#disk.toDo.has(group, family, index)) return;
@@ -293,6 +310,7 @@ export class Recovery {
       const all = [doubts];
       await pullIndex(this.#disk, { pg: group.pg, family, index }, description, {
         group,
+        urgent,
         fetch: async ({ layer, serial, offset, length }) => {
           const ranges = [{ offset, length }];
           const answer = await this.#ask<FetchAnswer>(joining, host, {
@@ -308,6 +326,10 @@ export class Recovery {
         installing: () => this.#disk.ring?.inherit(all),
       });
       await this.#context.onInstalled(this.#disk);
+    } catch (error) {
+      // There may be more later. A write that waits has the reserve, behind which there is nothing.
+      if (!urgent && error instanceof StoreError && error.code === 'ENOSPC') throw new NotNow('no room');
+      throw error;
     } finally {
       lock.release();
     }
@@ -320,9 +342,7 @@ export class Recovery {
       try {
         return await attempt();
       } catch (error) {
-        // Of space there may be more later.
-        const isPassing = error instanceof SourceLost || (error instanceof StoreError && error.code === 'ENOSPC');
-        if (!isPassing) throw error;
+        if (!(error instanceof NotNow)) throw error;
         await Promise.race([this.#changed(), pause(this.#context.clock, RETRY_MS)]);
       }
     }
@@ -338,7 +358,7 @@ export class Recovery {
       .map((disk) => ({ disk, host: map.disks[disk]?.host ?? '', epoch: map.epoch }))
       .filter((each) => isThere(map, { copies, pg }, each));
     const source = candidates.find(({ host }) => host === own) ?? candidates[0];
-    if (!source) throw new SourceLost('no in-sync member is up');
+    if (!source) throw new NotNow('no in-sync member is up');
     return source;
   }
 
@@ -349,14 +369,14 @@ export class Recovery {
   ): Promise<Body> {
     const source = { disk: request.disk, host };
     if (stop.signal.aborted || !isThere(this.#context.map(), group, source))
-      throw new SourceLost(`${host} is no source any more`);
+      throw new NotNow(`${host} is no source any more`);
     const { answer, cancel } = this.#context.inquiries.ask(host, (number) => ({ ...request, request: number }));
     asked.set(cancel, source);
     const reply: Reply | null = await answer.finally(() => asked.delete(cancel));
-    if (stop.signal.aborted || !reply) throw new SourceLost(`${host} is gone`);
+    if (stop.signal.aborted || !reply) throw new NotNow(`${host} is gone`);
     if (reply.refusal) {
       if (reply.refusal.reason === 'map') this.#context.fetchMap(reply.refusal.epoch);
-      throw new SourceLost(`${host} refused: ${reply.refusal.reason}`);
+      throw new NotNow(`${host} refused: ${reply.refusal.reason}`);
     }
     return reply.body as Body;
   }
@@ -387,6 +407,10 @@ function isThere(map: ClusterMap, { copies, pg }: GroupName, { disk, host }: { d
 
 function keyOf({ copies, pg }: GroupName): string {
   return `${copies}/${pg}`;
+}
+
+function nameOf(family: number, index: number): string {
+  return `${family}/${index}`;
 }
 
 function entryKey({ family, index, layer }: ListedEntry): string {

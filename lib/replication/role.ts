@@ -7,6 +7,7 @@ import { isGone } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
+import { SpaceGuard } from './space-guard.js';
 import type { UnequalObject } from './unequal.js';
 import { type Unflushed, Writer } from './writer.js';
 import type { WriterRecord } from './writer-record.js';
@@ -69,6 +70,7 @@ export class WriterRole {
   readonly #options: RoleOptions;
   readonly #store: WriterStore;
   readonly #fence: Fence;
+  readonly #space: SpaceGuard;
   #writer: Writer | null = null;
   #equalizer: Equalizer | null = null;
   #taking: Promise<void> | null = null;
@@ -95,6 +97,7 @@ export class WriterRole {
     const { coordination, inquiries, refreshMap, pgOf } = context;
     const { vdi, copies, chain } = options;
     this.#store = new WriterStore(coordination, vdi);
+    this.#space = new SpaceGuard({ copies, map: context.map, pgOf: context.pgOf });
     this.#fence = new Fence({ inquiries, vdi, copies, refreshMap, chain, pgOf });
   }
 
@@ -121,11 +124,13 @@ export class WriterRole {
 
   /**
    * Changes an index, under whatever generation it takes. `opened` is the generation that the image had when the handle
-   * was opened. Throws FencedError.
+   * was opened. Throws FencedError, and NoSpaceError before the change is sent to anybody.
    */
   async change(chain: () => Chain, index: number, change: Change, opened: number): Promise<void> {
     for (;;) {
       const writer = await this.take('write', opened);
+      const room = this.#space.before(writer, chain(), index, change);
+      if (room) await room;
       const admission = this.#options.reaches(endOf(index, change));
       if (admission) {
         await admission;

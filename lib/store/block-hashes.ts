@@ -19,8 +19,9 @@ export function blockCount(length: number): number {
 const WHOLE = [{ offset: 0, length: OBJECT_BYTES }];
 
 /**
- * A hash (BLAKE2b) of each block of the file's first `length` bytes, the last of which may be short. `ranges`, of whole
- * blocks, are all that is looked at: the others have hashes of zeros.
+ * A hash (BLAKE2b) of each block of the file's first `length` bytes, and of what a short last one reads as, zeros behind its
+ * end: where space runs short a copy has those in its file. `ranges`, of whole blocks, are all that is looked at: the
+ * others have hashes of zeros.
  */
 export async function hashBlocks(
   disk: Disk,
@@ -40,10 +41,11 @@ async function hashRange(disk: Disk, file: OpenFile, from: number, to: number, h
     for (let position = from; position < to; position += CHUNK_BYTES) {
       const wanted = Math.min(CHUNK_BYTES, to - position);
       const filled = await disk.io.read(file.fd, chunk, wanted, position);
-      // The file was cut since its length was asked for.
-      chunk.fill(0, filled, wanted);
-      for (let start = 0; start < wanted; start += PULL_BLOCK_BYTES) {
-        const end = Math.min(start + PULL_BLOCK_BYTES, wanted);
+      // The last block, or the file was cut since its length was asked for.
+      const blocks = blockCount(wanted) * PULL_BLOCK_BYTES;
+      chunk.fill(0, filled, blocks);
+      for (let start = 0; start < blocks; start += PULL_BLOCK_BYTES) {
+        const end = start + PULL_BLOCK_BYTES;
         if (isZero(chunk, start, end)) continue;
         const at = ((position + start) / PULL_BLOCK_BYTES) * PULL_HASH_BYTES;
         crypto_generichash(hashes.subarray(at, at + PULL_HASH_BYTES), chunk.subarray(start, end));

@@ -166,11 +166,12 @@ export async function acquireBelow(disk: Disk, place: Place, layers: readonly La
 
 /**
  * Keeps the space of one object back for the caller, until `release`; `low` says that the object is to be given all its
- * blocks. Throws ENOSPC where there is nothing left but the reserve.
+ * blocks. Where there is nothing left but the reserve, throws ENOSPC, unless the caller may have that: where others have
+ * copies, the writer is who refuses, and what it has sent before it knew is done by all.
  */
-export async function reserve(disk: Disk): Promise<{ low: boolean; release: () => void }> {
+export async function reserve(disk: Disk, mayUseAll = disk.replicated): Promise<{ low: boolean; release: () => void }> {
   const state = await disk.space.current();
-  if (state === 'full') {
+  if (state === 'full' && !mayUseAll) {
     throw new StoreError('ENOSPC', `${disk.directory} is full: add a disk, or delete images or snapshots`);
   }
   return { low: state === 'low', release: disk.space.promise(OBJECT_BYTES) };

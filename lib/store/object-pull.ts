@@ -31,6 +31,8 @@ export interface PullOptions {
   installing?(): void;
   /** The group, off whose to-do list the index is taken in the commit that installs it. */
   group: GroupName;
+  /** A write waits for it, so that it may use up what is kept back. */
+  urgent?: boolean;
 }
 
 export interface PullResult {
@@ -129,11 +131,11 @@ async function prepareLayer(
   place: Place,
   described: DescribedLayer,
   own: readonly OwnObject[],
-  { fetch }: PullOptions,
+  { fetch, urgent = false }: PullOptions,
   result: PullResult,
 ): Promise<PulledLayer> {
   if (described.kind !== OBJECT) return { described, made: null, kept: null };
-  const { low, release } = await reserve(disk);
+  const { low, release } = await reserve(disk, urgent);
   try {
     const kept = own.find((object) => isSame(object, described)) ?? null;
     if (kept) {

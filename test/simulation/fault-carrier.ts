@@ -40,6 +40,10 @@ export function carryOut(world: World, fault: Fault): boolean {
       });
     case 'clock-step':
       return done(() => host!.hostClock.step(fault.ms));
+    case 'crowd':
+      return done(() => host!.crowd(fault.disk, fault.share));
+    case 'uncrowd':
+      return done(() => host!.crowd(fault.disk, null));
     case 'conductor':
       return troubleConductor(world, fault.ms);
     case 'calm':

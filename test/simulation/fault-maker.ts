@@ -19,6 +19,10 @@ const DRAIN_MS: Range = [5000, 120_000];
 /** Numbers of disks are drawn from so many, whatever a host has. */
 const DISK_NUMBERS = 60;
 
+/** What others leave of a disk's reserve: some of it, or so much that the disk says that its space runs short. */
+const CROWDED_SHARE_MIN = 0.5;
+const CROWDED_SHARE_MAX = 3;
+
 const DISK_TROUBLES: readonly DiskTrouble[] = [
   'read-error',
   'write-error',
@@ -177,6 +181,8 @@ export class FaultMaker {
         return this.#lasting({ kind, host }, STORE_MS, { kind: 'store-heal', host });
       case 'disk':
         return this.#disk(host);
+      case 'crowd':
+        return this.#crowd(host);
       case 'disk-add':
         return { fault: { kind, host }, ends: [] };
       case 'disk-remove':
@@ -193,6 +199,12 @@ export class FaultMaker {
     const fault: Fault = { kind: 'disk', host, disk, trouble, number };
     if (trouble === 'swap' || trouble === 'restore') return { fault, ends: [] };
     return this.#lasting(fault, DISK_MS, { kind: 'disk-mend', host, number });
+  }
+
+  #crowd(host: string): Made {
+    const disk = this.#random.below(DISK_NUMBERS);
+    const share = CROWDED_SHARE_MIN + this.#random.next() * (CROWDED_SHARE_MAX - CROWDED_SHARE_MIN);
+    return this.#lasting({ kind: 'crowd', host, disk, share }, DISK_MS, { kind: 'uncrowd', host, disk });
   }
 
   #clockStep(host: string): Made | null {

@@ -15,6 +15,7 @@ export type BegunKind =
   | 'store-rough'
   | 'store-cut'
   | 'disk'
+  | 'crowd'
   | 'disk-add'
   | 'disk-remove'
   | 'join'
@@ -40,6 +41,7 @@ export const NO_FAULTS: FaultRates = {
   'store-rough': 0,
   'store-cut': 0,
   disk: 0,
+  crowd: 0,
   'disk-add': 0,
   'disk-remove': 0,
   join: 0,
@@ -64,6 +66,7 @@ export const GENTLE_FAULTS: FaultRates = {
   'store-rough': 0.5,
   'store-cut': 0.3,
   disk: 0.5,
+  crowd: 0.7,
   'disk-add': 0.2,
   'disk-remove': 0.2,
   join: 0.1,

@@ -25,7 +25,7 @@
  * watch hears late, but each revision once and in order.
  *
  * Disks. They fail on read, on write, on sync; they hang, fill up, vanish; they are swapped for an empty one or restored
- * from an older copy of themselves; they are added and removed by the administrator. What a disk answered as done it has
+ * from an older copy of themselves; others write to them, so that space runs short; they are added and removed by the administrator. What a disk answered as done it has
  * done, but for what a power cut takes.
  *
  * Cluster. The conductor is killed or paused in the middle of its work. Hosts join, are drained, brought back, removed,
@@ -94,6 +94,9 @@ export type Fault =
   | ({ kind: 'disk'; trouble: DiskTrouble; number: number } & OnDisk)
   /** The end of the trouble with this number. */
   | { kind: 'disk-mend'; host: string; number: number }
+  /** Others have written to the disk: so much is left, as a part of its reserve. */
+  | ({ kind: 'crowd'; share: number } & OnDisk)
+  | ({ kind: 'uncrowd' } & OnDisk)
   | ({ kind: 'disk-remove' } & OnDisk)
   | { kind: 'disk-add'; host: string }
   | { kind: 'join'; host: string }
@@ -130,6 +133,9 @@ export function describeFault(fault: Fault): string {
       return `disk ${fault.disk} of ${fault.host}: ${fault.trouble}, trouble ${fault.number}`;
     case 'disk-mend':
       return `end of disk trouble ${fault.number} on ${fault.host}`;
+    case 'crowd':
+      return `disk ${fault.disk} of ${fault.host}: ${fault.share.toFixed(2)} of its reserve are left`;
+    case 'uncrowd':
     case 'disk-remove':
       return `${fault.kind} ${fault.disk} of ${fault.host}`;
     default:

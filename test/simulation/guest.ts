@@ -1,4 +1,5 @@
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
+import { NoSpaceError } from '../../lib/replication/space-guard.js';
 import type { Random } from '../helpers/random.js';
 import type { ModelWrite } from './sector-history.js';
 import type { Run, SimulatedHost } from './simulated-host.js';
@@ -130,9 +131,19 @@ export class Guest {
       this.stop();
       return;
     }
+    // It was refused, and done by nobody, unless an earlier holder of the role had begun.
+    if (error instanceof NoSpaceError && this.#mayLackRoom) {
+      this.#note('no space');
+      return;
+    }
     const { message } = error as Error;
     const wrapped = new Error(`vdi ${this.image.vdi} on ${this.host.id}: ${message}`, { cause: error });
     this.#world.defect(this.host.id, wrapped);
+  }
+
+  get #mayLackRoom(): boolean {
+    const maps = [this.#world.map, this.host.run?.cluster.follower.map];
+    return maps.some((map) => Object.values(map?.disks ?? {}).some(({ room }) => room === 'none'));
   }
 
   get #isFenced(): boolean {

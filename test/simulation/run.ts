@@ -23,7 +23,7 @@ const IMAGES = 0x165667b1;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
-  ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step'] as const),
+  ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step', 'crowd'] as const),
   ...(['network-rough', 'store-outage', 'store-slow', 'store-rough', 'store-cut'] as const),
 ];
 

@@ -8,10 +8,12 @@ import type { LayerRules } from '../../lib/replication/layer-rules.js';
 import type { Links } from '../../lib/replication/links.js';
 import type { Message } from '../../lib/replication/messages.js';
 import { Disk } from '../../lib/store/index.js';
+import { reserveOf } from '../../lib/store/space.js';
 import { FamilyWatch } from '../../lib/vdi/family-watch.js';
 import { Vdis } from '../../lib/vdi/vdis.js';
 import type { Random } from '../helpers/random.js';
 import { type SimulatedDevice, SimulatedMachine } from './disk.js';
+import { PAGE_BYTES } from './disk-file.js';
 import { HostClock } from './host-clock.js';
 import { ProcessScope } from './process-scope.js';
 import type { Shared } from './world.js';
@@ -25,7 +27,7 @@ interface HostState {
 const STATE_WRITE_MS = 1;
 const RETRY_MS = 300;
 const MARGIN_MS = 200;
-const FREE_BYTES = 1e12;
+const WEIGHT = 1e12;
 /** Shorter than in earnest, so that it happens. */
 const FORMER_COPIES_KEPT_MS = 3000;
 
@@ -106,6 +108,16 @@ export class SimulatedHost {
     this.machine.reboot(this.#random);
   }
 
+  /** Others write to a disk, until so much of its reserve is left; null: they delete it all. */
+  crowd(disk: number, share: number | null): void {
+    const devices = [...this.#devices.values()];
+    const device = devices[disk % devices.length]!;
+    device.othersBytes = 0;
+    if (share === null) return;
+    const leftBytes = share * reserveOf(device.capacityBytes);
+    device.othersBytes = Math.max(0, device.pagesFree * PAGE_BYTES - leftBytes);
+  }
+
   pauseFor(ms: number): void {
     this.#shared.trace.note(this.id, `paused for ${Math.round(ms)} ms`);
     this.#scope?.pauseFor(ms);
@@ -180,7 +192,6 @@ export class SimulatedHost {
         layers,
         pgOf: (family, index) => placement.pgOf(family, index),
         copiesOf: (family) => placement.copiesOf(family),
-        describeDisk: ({ number, record }) => ({ number, opens: record.opens, free: FREE_BYTES, room: 'ample' }),
         onError: (error) => this.#shared.defect(this.id, error),
         note: (what) => trace.note(this.id, what),
       },
@@ -192,7 +203,7 @@ export class SimulatedHost {
 
   async #register(clock: Clock, coordination: Coordination, disks: readonly Disk[]): Promise<void> {
     const self = { id: this.id, name: this.id, zone: this.id, publicKey: '', addresses: [] };
-    const opened = disks.map(({ number, record }) => ({ number, weight: FREE_BYTES, opens: record.opens }));
+    const opened = disks.map(({ number, record }) => ({ number, weight: WEIGHT, opens: record.opens }));
     for (;;) {
       try {
         await registerHost(coordination, self, this.#state.incarnation, opened);
