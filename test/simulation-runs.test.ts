@@ -45,6 +45,7 @@ async function run(t: Assertions, count: number, hostsOf: (seed: number) => numb
     }
     return complaint === null && performance.now() - startedMs < SECONDS * 1000;
   });
+  pool.close();
   t.ok(clean > 0, `${clean} seeds from ${FIRST} on are clean`);
 }
 

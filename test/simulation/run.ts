@@ -93,10 +93,12 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
     if ('faults' in round) planner.repeat(round.faults);
     else planner.startWith(round.first);
     takeTurns(world, workload, round.steps);
+    const startedMs = world.scheduler.nowMs;
     await runFor(round.ms);
+    const ms = Math.min(round.ms, world.scheduler.nowMs - startedMs);
     // What goes wrong at the end of a run ends as it is, and nothing is said of it in the trace.
     if (!isOver()) planner.calm();
-    played.push({ ms: round.ms, steps: round.steps, faults: planner.begun });
+    played.push({ ms, steps: round.steps.filter(({ atMs }) => atMs <= ms), faults: planner.begun });
     for (const [kind, count] of planner.counts) faults.set(kind, (faults.get(kind) ?? 0) + count);
     if (!isOver()) await settle(world, workload, runFor);
     if (isOver()) break;

@@ -1,8 +1,11 @@
 import type { BegunKind } from './fault-rates.js';
+import type { Plan } from './plan.js';
 
 /** A seed to be run in a process of its own: as `SimulationOptions`, with nothing that is not plain data. */
 export interface SeedJob {
   readonly seed: number;
+  /** In place of what follows from the seed and the options. */
+  readonly plan?: Plan | undefined;
   /** Turns of guests. */
   readonly steps: number;
   readonly hosts: number;
@@ -16,8 +19,10 @@ export interface SeedJob {
   readonly print: boolean;
   /** Real time after which the seed is given up, in seconds. */
   readonly seconds: number;
-  /** Lines of the trace that are reported of a failure. */
+  /** Lines of the trace that are reported of a failure, of the last ones. */
   readonly traceLines: number;
+  /** Only those that may have to do with the failure. */
+  readonly relevantLines?: boolean;
 }
 
 /** How a seed ended. */
@@ -33,4 +38,6 @@ export interface SeedReport {
   readonly faults: number;
   /** The last lines of the trace of a failure. */
   readonly trace: readonly string[];
+  /** What happened in a failure, where its process came to the end of it. */
+  readonly plan: Plan | null;
 }

@@ -19,14 +19,16 @@ export interface SeedPoolOptions {
 /** Runs seeds in processes, several at a time. */
 export class SeedPool {
   readonly #options: SeedPoolOptions;
-  readonly #processes = new Set<SeedProcess>();
+  readonly #busy = new Set<SeedProcess>();
+  /** Started, and to be used again. */
+  readonly #idle: SeedProcess[] = [];
   #stopped = false;
 
   constructor(options: SeedPoolOptions) {
     this.#options = options;
   }
 
-  /** Calls `report` for each seed, in the order of `jobs`, until it answers false; runs no more seeds then. */
+  /** Calls `report` for each seed, in the order of `jobs`, until it answers false; runs no more seeds then. One call at a time. */
   async run(jobs: readonly SeedJob[], report: (report: SeedReport) => boolean): Promise<void> {
     this.#stopped = false;
     const reports = new Map<number, SeedReport>();
@@ -44,21 +46,32 @@ export class SeedPool {
         }
       }
     };
-    const processes = Array.from({ length: Math.min(this.#options.jobs, jobs.length) }, () => this.#start());
-    await Promise.all(processes.map(work)).finally(() => this.stop());
+    const processes = Array.from({ length: Math.min(this.#options.jobs, jobs.length) }, () => this.#take());
+    await Promise.all(processes.map((process) => work(process).then(() => this.#giveBack(process))));
   }
 
-  /** Ends what runs. */
+  /** Runs no more seeds; what runs is given up. */
   stop(): void {
     this.#stopped = true;
-    for (const process of this.#processes) process.end();
-    this.#processes.clear();
+    for (const process of this.#busy) process.end();
+    this.#busy.clear();
   }
 
-  #start(): SeedProcess {
-    const process = new SeedProcess(join(this.#options.directory, 'test/simulation/seed-process.js'));
-    this.#processes.add(process);
+  /** To be called at the end: until then processes wait for more. */
+  close(): void {
+    this.stop();
+    for (const process of this.#idle.splice(0)) process.end();
+  }
+
+  #take(): SeedProcess {
+    const process =
+      this.#idle.pop() ?? new SeedProcess(join(this.#options.directory, 'test/simulation/seed-process.js'));
+    this.#busy.add(process);
     return process;
+  }
+
+  #giveBack(process: SeedProcess): void {
+    if (this.#busy.delete(process)) this.#idle.push(process);
   }
 }
 
@@ -95,7 +108,7 @@ class SeedProcess {
         this.#child = null;
         const tookMs = performance.now() - startedMs;
         const trace = lastWords.split('\n').filter((line) => line !== '');
-        settle({ seed: job.seed, complaint, tookMs, simulatedMs: 0, events: 0, faults: 0, trace });
+        settle({ seed: job.seed, complaint, tookMs, simulatedMs: 0, events: 0, faults: 0, trace, plan: null });
       };
       const timer = setTimeout(
         () => {

@@ -1,6 +1,9 @@
 /** A process of `SeedPool`: runs the seeds that it is sent, one at a time, and sends back how they ended. */
+import { subjectOf } from './complaint.js';
+import { relevantLines } from './relevant-lines.js';
 import { simulate } from './run.js';
 import type { SeedJob, SeedReport } from './seed-job.js';
+import type { World } from './world.js';
 
 // Making them is a good part of what an error costs that is only looked at by its code.
 Error.stackTraceLimit = 4;
@@ -11,19 +14,33 @@ process.on('message', (job: SeedJob) => {
 process.on('disconnect', () => process.exit());
 
 async function run(job: SeedJob): Promise<SeedReport> {
-  const { seed, seconds, print, traceLines } = job;
+  const { seed, seconds, print } = job;
   const startedMs = performance.now();
-  const { world, failure, overdue, faults } = await simulate({
+  const outcome = await simulate({
     ...job,
     print: print ? (line: string) => process.stdout.write(`${line}\n`) : undefined,
     isOverdue: () => performance.now() - startedMs > seconds * 1000,
   });
-  const { scheduler, trace } = world;
+  const { world, failure, overdue, faults, plan } = outcome;
   const complaint = failure?.message ?? (overdue ? 'stuck' : null);
   return {
     ...{ seed, complaint, tookMs: performance.now() - startedMs },
-    ...{ simulatedMs: scheduler.nowMs, events: scheduler.events },
+    ...{ simulatedMs: world.scheduler.nowMs, events: world.scheduler.events },
     faults: [...faults.values()].reduce((total, count) => total + count, 0),
-    trace: complaint === null || print ? [] : trace.lines().slice(-traceLines),
+    trace: complaint === null || print ? [] : linesOf(world, complaint, job),
+    plan: complaint === null ? null : plan,
   };
+}
+
+function linesOf(
+  { trace, placement }: World,
+  complaint: string,
+  { relevantLines: only, traceLines }: SeedJob,
+): string[] {
+  const lines = trace.lines();
+  if (!only) return lines.slice(-traceLines);
+  const subject = subjectOf(complaint, (vdi, index) => {
+    return { copies: placement.copiesOf(vdi), pg: placement.pgOf(vdi, index) };
+  });
+  return relevantLines(lines, subject).slice(-traceLines);
 }

@@ -37,7 +37,7 @@ export interface WorldOptions {
   /** Redundancies in use. */
   copies: readonly number[];
   print?: (line: string) => void;
-  /** Messages are in the trace. */
+  /** Messages are in the trace, all of which is kept. */
   messages?: boolean;
 }
 
@@ -59,7 +59,10 @@ export class World implements Shared {
   constructor(options: WorldOptions) {
     this.options = options;
     this.random = new Random(options.seed);
-    this.trace = new Trace(this.scheduler, options.print ? { print: options.print } : {});
+    this.trace = new Trace(this.scheduler, {
+      ...(options.print && { print: options.print }),
+      ...(options.messages && { linesMax: Number.POSITIVE_INFINITY }),
+    });
     this.network = new Network(this.scheduler, this.#stream(), {
       trace: this.trace,
       ...(options.messages && { describe: describeMessage }),

@@ -94,5 +94,6 @@ async function firstToFail(
     return failed === null;
   });
   clearTimeout(timer);
+  pool.close();
   return failed;
 }
