@@ -294,6 +294,36 @@ test('a disk that was put back to an older copy of itself shows a lower number o
   t.is((await open()).record.opens, 2);
 });
 
+test('a disk that was away and comes back under the same boot is as after a reboot, and says so', async (t) => {
+  const machine = new MachineRun(5, 1);
+  const [directory] = machine.directories as [string];
+  await machine.settle(Disk.format(directory, { ...IDENTITY, disk: 1 }, machine.system));
+  const open = () => machine.settle(Disk.open(directory, {}, { system: machine.system, replicated: true }));
+  t.is((await open()).wasAway, false, 'the first time');
+  machine.kill();
+  t.is((await open()).wasAway, false, 'a worker restarted');
+  machine.kill();
+  machine.machine.remove(directory, machine.random);
+  machine.devices[0]!.mend();
+  machine.machine.mount(directory, machine.devices[0]!);
+  t.is((await open()).wasAway, true, 'its caches are gone, as the boot id does not tell');
+  machine.reboot();
+  t.is((await open()).wasAway, false, 'after a reboot, of which the boot id tells');
+});
+
+test('an index that fails says so as the disk does', async (t) => {
+  const machine = new MachineRun(6, 1);
+  const [directory] = machine.directories as [string];
+  await machine.settle(Disk.format(directory, { ...IDENTITY, disk: 1 }, machine.system));
+  const disk = await machine.settle(Disk.open(directory, {}, { system: machine.system, replicated: true }));
+  machine.devices[0]!.break('commit', 'EIO');
+  await t.exception(machine.settle(disk.groups.setInsync([{ copies: 3, pg: 1 }], 4)), /taken out/);
+  t.is(
+    (await machine.settle(disk.groups.setInsync([{ copies: 3, pg: 2 }], 4).catch((error) => error))).code,
+    'DISK_FAILED',
+  );
+});
+
 test('two runs of the store from one seed are the same', { timeout: 60_000 }, async (t) => {
   t.alike(await runStore(t, SEED, STEPS), await runStore(t, SEED, STEPS));
 });

@@ -1,6 +1,6 @@
 import type { OpenDisk } from '../cluster/alive-record.js';
 import type { Clock } from '../cluster/clock.js';
-import type { ClusterMap } from '../cluster/cluster-map.js';
+import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import { Conductor } from '../cluster/conductor.js';
 import { ConductorDriver } from '../cluster/conductor-driver.js';
 import { HostLiveness } from '../cluster/liveness.js';
@@ -20,8 +20,11 @@ export interface HostState {
   /** Stored, higher than any that the host ever had. */
   readonly incarnation: number;
   readonly adoptedEpoch: number;
+  /** Disks that failed under an earlier worker, and about which the administrator has said nothing since: not opened. */
+  readonly failedDisks: readonly number[];
   storeIncarnation(incarnation: number): Promise<void>;
   storeAdoptedEpoch(epoch: number): Promise<void>;
+  storeFailedDisk(disk: number): Promise<void>;
 }
 
 export interface ClusterHostOptions {
@@ -57,7 +60,11 @@ export class ClusterHost implements LinkEvents<Message> {
   readonly #beat: LivenessDriver;
   readonly #conductor: Conductor;
   readonly #conducting: ConductorDriver;
-  readonly #failedDisks = new Set<number>();
+  readonly #failedDisks: Set<number>;
+  /** Those that the heartbeat names. */
+  readonly #disks: Disk[] = [];
+  /** Those that it does not name yet: the map has to show them absent first. */
+  readonly #unseen = new Set<Disk>();
   readonly #rooms = new Map<Disk, DiskRoom>();
   #incarnation: number;
   #cancelReports = () => {};
@@ -72,6 +79,11 @@ export class ClusterHost implements LinkEvents<Message> {
     const { host, bootId, clock, coordination, state, disks, marginMs, map, pgOf, copiesOf, layers, onError } = options;
     const { ttlMs } = map;
     this.#startedAtMs = clock.elapsedMs();
+    this.#failedDisks = new Set(state.failedDisks);
+    for (const disk of disks) {
+      if (disk.wasAway) this.#unseen.add(disk);
+      else this.#disks.push(disk);
+    }
     const { incarnation } = state;
     this.#incarnation = incarnation;
     this.liveness = new HostLiveness({ host, bootId, incarnation, ttlMs, marginMs });
@@ -94,20 +106,16 @@ export class ClusterHost implements LinkEvents<Message> {
         map: () => this.follower.map,
         refreshMap: () => this.follower.refresh(),
         fetchMap: (epoch) => this.follower.fetch(epoch),
-        onDiskFailed: (disk, reason) => {
-          if (!this.#failedDisks.has(disk)) options.note(`disk ${disk} failed: ${reason}`);
-          this.#failedDisks.add(disk);
-          this.#report();
-        },
+        onDiskFailed: (disk, reason) => this.#diskFailed(disk, reason),
         onCompleted: () => this.#report(),
       },
-      disks,
+      this.#disks,
     );
     this.#beat = new LivenessDriver({
       ...{ coordination, clock, liveness: this.liveness },
       state: () => ({
         adopted: this.follower.map.epoch,
-        disks: disks.filter(({ failed }) => failed === null).map((disk) => this.#describe(disk)),
+        disks: this.#disks.filter(({ failed }) => failed === null).map((disk) => this.#describe(disk)),
         unreachable: this.#unreachable(),
       }),
       storeIncarnation: (next) => state.storeIncarnation(next),
@@ -133,6 +141,15 @@ export class ClusterHost implements LinkEvents<Message> {
     }
     const report = disk.space.report();
     return { number: disk.number, opens: disk.record.opens, free: report.free, room: room.update(report) };
+  }
+
+  /**
+   * A disk that was opened late: it may be a member of groups, and hosts have been answered without it. It serves once the
+   * map has shown it absent, and returns as one that rebooted.
+   */
+  addDisk(disk: Disk): void {
+    this.#unseen.add(disk);
+    this.#serveSeen(this.follower.map);
   }
 
   start(): void {
@@ -171,12 +188,38 @@ export class ClusterHost implements LinkEvents<Message> {
     else this.replica.received(host, session, message);
   }
 
+  #diskFailed(disk: number, reason: string): void {
+    if (!this.#failedDisks.has(disk)) {
+      const { note, state, onError } = this.#options;
+      note(`disk ${disk} failed: ${reason}`);
+      this.#failedDisks.add(disk);
+      // A later worker could open it, and the conductor may hear of it from nobody else.
+      state.storeFailedDisk(disk).catch(onError);
+    }
+    this.#report();
+  }
+
+  #serveSeen(map: ClusterMap): void {
+    // Whether an earlier map has it absent says nothing of what this worker left out of its heartbeat.
+    if (!isUpWith(map, this.#options.host, this.liveness.incarnation)) return;
+    for (const disk of this.#unseen) {
+      const known = map.disks[disk.number];
+      if (known && !known.absent) continue;
+      this.#unseen.delete(disk);
+      this.replica.addDisk(disk).then(
+        () => this.#disks.push(disk),
+        (error) => this.#options.onError(error),
+      );
+    }
+  }
+
   #adopted(map: ClusterMap, revision: number): void {
     this.#options.note(`adopts the map of epoch ${map.epoch}`);
     // Both are told before anything that waits is looked at again.
     this.liveness.adopt(map, revision);
     this.replica.mapAdopted(map);
     this.#beat.adopted(map, revision);
+    this.#serveSeen(map);
     this.#report();
   }
 

@@ -84,7 +84,7 @@ export class ReplicaHost implements Objects {
     this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as ObjectMessage));
     this.#work = new DiskWork(this.#disks, options.layers);
     this.#own = new OwnCopies(options.map(), this.#disks);
-    for (const disk of disks) this.addDisk(disk);
+    for (const disk of disks) this.#disks.set(disk.number, this.#replicaOf(disk));
     this.#member = new Member(options.map(), {
       execute: (ticket) => void this.#execute(ticket),
       answer: (asker, request, outcome) => this.#answer(asker, request, outcome),
@@ -99,7 +99,22 @@ export class ReplicaHost implements Objects {
     });
   }
 
-  addDisk(disk: Disk): void {
+  /** Takes a disk in that was opened after others: stores on it first what follows from the map that is gone by. */
+  async addDisk(disk: Disk): Promise<void> {
+    const added = this.#replicaOf(disk);
+    const newest = () => this.#preparing ?? this.#options.map();
+    for (let map: ClusterMap | null = null; map !== newest() && !disk.failed; ) {
+      map = newest();
+      await this.#prepareDisk(added, map, EMPTY_MAP);
+    }
+    this.#disks.set(disk.number, added);
+    added.recovery.mapAdopted(this.#options.map());
+    added.former.mapAdopted(this.#options.map());
+    this.#own.mapAdopted(this.#options.map());
+    this.#member.rightChanged();
+  }
+
+  #replicaOf(disk: Disk): ReplicaDisk {
     const { clock, bootId, map, fetchMap, layers, onCompleted, onDiskFailed, onError } = this.#options;
     const locks = new IndexLocks();
     const layouts = (copies: number) => this.#layout(copies);
@@ -117,12 +132,11 @@ export class ReplicaHost implements Objects {
       ...{ clock, layout: layouts, onError, keptMs: this.#options.formerCopiesKeptMs ?? FORMER_COPIES_KEPT_MS },
       idle: (group) => recovery.idle(group),
     });
-    this.#disks.set(disk.number, { disk, locks, recovery, former, layouts });
-    this.#own.mapAdopted(map());
     disk.on('failed', (reason) => {
       onDiskFailed(disk.number, reason);
       this.#member.diskFailed(disk.number);
     });
+    return { disk, locks, recovery, former, layouts };
   }
 
   /** Whether this host serves its guests and peers now. */
@@ -143,13 +157,26 @@ export class ReplicaHost implements Objects {
     await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
   }
 
-  async #prepareDisk({ disk, former }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
-    if (disk.failed) return;
+  /** A disk that fails meanwhile is not waited for: what it has under way may never end. */
+  #prepareDisk(replica: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
+    const { disk } = replica;
+    if (disk.failed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const failed = () => resolve();
+      disk.once('failed', failed);
+      void this.#storeFor(replica, map, before).then(() => {
+        disk.off('failed', failed);
+        resolve();
+      });
+    });
+  }
+
+  async #storeFor({ disk, former }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
     try {
       await former.prepare(map);
       await this.#raise(disk, map, before);
-      // The conductor has not seen this open of the disk before the map has this incarnation up.
-      if (!isUpWith(map, this.#options.host, this.#options.incarnation())) return;
+      // The conductor has not seen this open of the disk before the map has this incarnation up, with the disk there.
+      if (!isUpWith(map, this.#options.host, this.#options.incarnation()) || map.disks[disk.number]?.absent) return;
       for (const [copies, table] of Object.entries(map.tables)) {
         const groups = [...table.keys()].filter((pg) => table[pg]!.insync.includes(disk.number));
         if (groups.length === 0) continue;

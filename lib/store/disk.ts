@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { join } from 'node:path';
 import { ActivityLog } from './activity-log.js';
+import { bootOf, isSameBoot } from './attachment.js';
 import { ChunkPool } from './chunk-pool.js';
 import { CHECK_INTERVAL_MS, FILES_OPEN_MAX, FORMAT_VERSION, OBJECT_BYTES, OPERATIONS_MAX } from './constants.js';
 import { Descriptors } from './descriptors.js';
@@ -104,6 +105,12 @@ export class Disk extends EventEmitter<DiskEvents> {
   readonly resolved: Resolved = { layer: 0, serial: 0, visible: 0 };
   /** Cleared by the first clone that the file system refuses. */
   clones = true;
+  /**
+   * Its device was away since it was opened before, though the kernel is the same one: what was not synced may be gone,
+   * of which the boot id says nothing to others.
+   */
+  wasAway = false;
+  #boot = '';
   readonly #lock: number;
   readonly #ringDirectory: string;
   readonly #health: Health;
@@ -189,9 +196,12 @@ export class Disk extends EventEmitter<DiskEvents> {
 
   async #start(): Promise<void> {
     const bootId = this.system.bootId();
+    const boot = bootOf(bootId, await this.system.attachment(this.directory));
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
-    const rebooted = known && this.index.bootId !== bootId;
+    const rebooted = known && !isSameBoot(this.index.bootId, boot);
+    this.wasAway = rebooted && isSameBoot(this.index.bootId, bootId);
+    this.#boot = boot;
     await this.#keepIndex(known);
     await this.#health.start();
     await this.space.refresh();
@@ -205,7 +215,7 @@ export class Disk extends EventEmitter<DiskEvents> {
         dropUnsynced(this.index, handled);
         disposeReplaced = dispose;
       }
-      this.index.setBoot(bootId, false);
+      this.index.setBoot(boot, false);
     });
     disposeReplaced();
     if (rebooted) await replaceLost(this);
@@ -376,7 +386,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.activity.retireAll(layers);
     await this.replaced.idle();
     await this.trash.drain();
-    await this.index.commit(() => this.index.setBoot(this.system.bootId(), true));
+    await this.index.commit(() => this.index.setBoot(this.#boot, true));
     await this.index.durable();
   }
 }

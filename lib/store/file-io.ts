@@ -199,7 +199,8 @@ export class FileIo {
       return true;
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return false;
-      throw error;
+      // Another directory is mounted there, or none.
+      throw codeOf(error) === 'ENOENT' ? this.fail(`the directory of ${path} vanished`) : error;
     }
   }
 

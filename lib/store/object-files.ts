@@ -67,7 +67,7 @@ export class ObjectFiles {
       // A power cut takes files that were never flushed, and what was in them.
       if (!this.#parts.index.isActive(family, index, layer)) throw new StoreError('EIO', `${path} is missing`);
       await this.#ensureDirectory(pg);
-      fd = await this.#parts.io.open(path, constants.O_RDWR | constants.O_CREAT);
+      fd = await this.#make(path, constants.O_RDWR | constants.O_CREAT);
       // At once: a reader does not make it dirty, so no flush would, and the next power cut would take it again.
       await this.syncGroup(pg);
     }
@@ -88,17 +88,20 @@ export class ObjectFiles {
     await this.#ensureDirectory(pg);
     const serial = await this.#parts.serials.next();
     const path = this.path(pg, family, index, serial);
-    let fd: number;
-    try {
-      fd = await this.#parts.io.open(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC);
-    } catch (error) {
-      throw codeOf(error) === 'ENOENT' ? this.#parts.io.fail(`${path} cannot be made: its directory vanished`) : error;
-    }
+    const fd = await this.#make(path, constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC);
     const file = new OpenFile(fd, path, pg, family, index, serial, this.#layerOf(family, layer));
     file.fresh = true;
     file.users = 1;
     this.#parts.descriptors.add(file);
     return file;
+  }
+
+  async #make(path: string, flags: number): Promise<number> {
+    try {
+      return await this.#parts.io.open(path, flags);
+    } catch (error) {
+      throw codeOf(error) === 'ENOENT' ? this.#parts.io.fail(`${path} cannot be made: its directory vanished`) : error;
+    }
   }
 
   release(file: OpenFile): void {

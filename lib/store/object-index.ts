@@ -42,7 +42,7 @@ const DONE = Promise.resolve();
  *
  * A commit is seen by every lookup once its promise resolves, and survives the process from then on; `durable` makes it
  * survive a power cut. The environment compares the kernel's boot id itself and goes back to the last durable commit
- * after a reboot. One that fails is not tried again: `onFailure` is called and the disk is lost.
+ * after a reboot. One that fails is not tried again: the disk is lost, and callers get what `onFailure` answers.
  */
 export class ObjectIndex {
   readonly #environment: BinaryEnvironment;
@@ -61,7 +61,7 @@ export class ObjectIndex {
   readonly #directory: string;
   readonly #system: System;
   readonly #key = Buffer.allocUnsafe(KEY_BYTES);
-  readonly #onFailure: (error: unknown) => void;
+  readonly #onFailure: (error: unknown) => Error;
   readonly #failed: Promise<never>;
   #reject: (error: unknown) => void = () => {};
   /** The space that files have. */
@@ -77,7 +77,7 @@ export class ObjectIndex {
   /** End of the last object that `find` found, NO_END where its file tells. */
   foundEnd = NO_END;
 
-  constructor(directory: string, onFailure: (error: unknown) => void, system: System = SYSTEM) {
+  constructor(directory: string, onFailure: (error: unknown) => Error, system: System = SYSTEM) {
     this.#directory = directory;
     this.#system = system;
     this.#environment = system.openEnvironment(join(directory, 'index'));
@@ -261,13 +261,12 @@ export class ObjectIndex {
     if (commits > this.#commitsDurable) this.#commitsDurable = commits;
   }
 
-  #fail(error: unknown): unknown {
+  #fail(error: unknown): Error {
     // What went wrong comes in a promise of its own, which would otherwise end the process.
     const detail = (error as { commitError?: Promise<unknown> }).commitError;
     detail?.catch(() => {});
     this.#reject(error);
-    this.#onFailure(error);
-    return error;
+    return this.#onFailure(error);
   }
 
   /** Within `commit`. A file that the layer does not have at the index yet comes with the `blocks` that it has. */

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { open as openEnvironment } from 'lmdb';
 import { BINARY, type BinaryEnvironment } from '../database/environment.js';
+import { attachmentOf } from './attachment.js';
 import { type Files, NODE_FILES } from './files.js';
 import { NODE_TIME, type Time } from './time.js';
 
@@ -14,6 +15,11 @@ export interface System {
   readonly time: Time;
   /** The kernel's boot id: another one, and everything that was not synced is gone. */
   bootId(): string;
+  /**
+   * The attachment of the device that a directory is on: another one under the same boot id, and the device was away, and
+   * with it what was not synced. Empty where the kernel does not say.
+   */
+  attachment(directory: string): Promise<string>;
   /** Brings all of the directory's file system to disk (syncfs(2)). Rejects when it could not. */
   syncFilesystem(directory: string): Promise<void>;
   /** Opens, or makes, the database in a directory. */
@@ -24,6 +30,7 @@ export const SYSTEM: System = {
   files: NODE_FILES,
   time: NODE_TIME,
   bootId: () => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  attachment: attachmentOf,
   syncFilesystem: (directory) =>
     new Promise((resolve, reject) => {
       const child = spawn('sync', ['-f', directory], { stdio: ['ignore', 'ignore', 'pipe'] });

@@ -106,8 +106,8 @@ export class WriteRing {
   }
 
   /**
-   * Opens a disk's ring, or makes it. `rebooted` says that no earlier process had the disk open under this boot id: a ring
-   * that does not have it is then as good as empty. Otherwise the ring is one that knows nothing. Throws as FileIo does.
+   * Opens a disk's ring, or makes it. `rebooted` says that no earlier process had the disk open under this boot id, or that
+   * the disk was away since: the ring is then as good as empty. Otherwise one with another boot id knows nothing. Throws as FileIo does.
    */
   static async open(io: FileIo, directory: string, bootId: string, rebooted: boolean): Promise<WriteRing> {
     const fd = await io.open(join(directory, NAME), fs.constants.O_RDWR | fs.constants.O_CREAT);
@@ -116,7 +116,7 @@ export class WriteRing {
       const header = Buffer.alloc(RING_HEADER_BYTES);
       await io.read(fd, header, RING_HEADER_BYTES, 0);
       const found = readHeader(header);
-      if (found?.bootId === bootId) {
+      if (found?.bootId === bootId && !rebooted) {
         ring.#lost = found.lost;
         await io.read(fd, ring.#content, ring.#content.length, RING_HEADER_BYTES);
         ring.#load();

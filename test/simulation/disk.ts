@@ -46,6 +46,10 @@ export class SimulatedSystem implements System {
     return this.#bootId;
   }
 
+  async attachment(directory: string): Promise<string> {
+    return String(this.#mounts.at(directory)?.attachment ?? '');
+  }
+
   syncFilesystem(directory: string): Promise<void> {
     const device = this.#mounts.at(directory);
     if (!device) return Promise.reject(systemError('ENOENT', 'syncfs', directory));

@@ -38,6 +38,13 @@ export function carryOut(world: World, fault: Fault): boolean {
         host!.hostClock.suspendFor(fault.ms);
         host!.pauseFor(fault.ms);
       });
+    case 'disk': {
+      const slot = world.slotOf(fault);
+      if (!slot || !host!.disks.trouble(slot, fault.trouble, fault.number)) return false;
+      return done(() => world.trace.note(host!.id, `disk ${slot.number} has ${fault.trouble}`));
+    }
+    case 'disk-mend':
+      return done(() => host!.disks.mend(fault.number));
     case 'clock-step':
       return done(() => host!.hostClock.step(fault.ms));
     case 'crowd':

@@ -106,6 +106,8 @@ export class FaultMaker {
         return this.#withHost(['away'], (host) => ({ fault: { kind, host }, ends: [] }));
       case 'drain':
         return this.#drain();
+      case 'disk':
+        return this.#withHost(['up', 'draining', 'away'], (host) => this.#disk(host));
       default:
         return this.#withHost(['up', 'draining'], (host) => this.#onRunning(kind, host));
     }
@@ -179,8 +181,6 @@ export class FaultMaker {
         return this.#clockStep(host);
       case 'store-cut':
         return this.#lasting({ kind, host }, STORE_MS, { kind: 'store-heal', host });
-      case 'disk':
-        return this.#disk(host);
       case 'crowd':
         return this.#crowd(host);
       case 'disk-add':

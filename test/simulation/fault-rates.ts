@@ -65,7 +65,7 @@ export const GENTLE_FAULTS: FaultRates = {
   'store-slow': 0.3,
   'store-rough': 0.5,
   'store-cut': 0.3,
-  disk: 0.5,
+  disk: 1.5,
   crowd: 0.7,
   'disk-add': 0.2,
   'disk-remove': 0.2,

@@ -25,8 +25,10 @@
  * watch hears late, but each revision once and in order.
  *
  * Disks. They fail on read, on write, on sync; they hang, fill up, vanish; they are swapped for an empty one or restored
- * from an older copy of themselves; others write to them, so that space runs short; they are added and removed by the administrator. What a disk answered as done it has
- * done, but for what a power cut takes.
+ * from a copy of themselves that is older than their last open; others write to them, so that space runs short; they are
+ * added and removed by the administrator, who mounts one anew that failed before it may return. What a disk answered as
+ * done it has done, but for what a power cut takes, and one that is pulled out loses the same. No worker is killed in the
+ * moment between a failure of its disk and its noting that.
  *
  * Cluster. The conductor is killed or paused in the middle of its work. Hosts join, are drained, brought back, removed,
  * and forced out when they are down.

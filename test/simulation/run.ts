@@ -1,4 +1,5 @@
 import { Random } from '../helpers/random.js';
+import { Caretaker } from './caretaker.js';
 import { Checkers } from './checkers.js';
 import { carryOut, only } from './fault-carrier.js';
 import { FaultPlanner } from './fault-planner.js';
@@ -20,11 +21,13 @@ const LOOKS_PER_CLOCK = 100;
 /** Told apart from other random numbers of the seed. */
 const WORKLOAD = 0x27d4eb2f;
 const IMAGES = 0x165667b1;
+const CARETAKER = 0x85ebca6b;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
   ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step', 'crowd'] as const),
   ...(['network-rough', 'store-outage', 'store-slow', 'store-rough', 'store-cut'] as const),
+  'disk',
 ];
 
 export interface SimulationOptions {
@@ -79,6 +82,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   };
 
   await start(world, runFor);
+  const caretaker = new Caretaker(world, new Random(seed ^ CARETAKER));
   const workload = new Workload(world, new Random(seed ^ WORKLOAD), { forgiveLosses, administration });
   if (!isOver()) await open(world, workload, runFor);
   const faults = new Map<FaultKind, number>();
@@ -88,6 +92,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
       hosts: world.hosts.map(({ id }) => id),
       rates: 'faultSeed' in round ? only(scaleRates(GENTLE_FAULTS, round.faultFactor), kinds) : NO_FAULTS,
       carryOut: (fault) => carryOut(world, fault),
+      allows: (fault) => world.allowance.allows(fault),
       trace: world.trace,
     });
     if ('faults' in round) planner.repeat(round.faults);
@@ -100,7 +105,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
     if (!isOver()) planner.calm();
     played.push({ ms, steps: round.steps.filter(({ atMs }) => atMs <= ms), faults: planner.begun });
     for (const [kind, count] of planner.counts) faults.set(kind, (faults.get(kind) ?? 0) + count);
-    if (!isOver()) await settle(world, workload, runFor);
+    if (!isOver()) await settle(world, workload, caretaker, runFor);
     if (isOver()) break;
   }
   const { failure } = world;
@@ -122,8 +127,8 @@ function takeTurns({ scheduler }: World, workload: Workload, steps: readonly Pla
 }
 
 /** Waits until all is well again, and checks everything then. */
-async function settle(world: World, workload: Workload, runFor: RunFor): Promise<void> {
-  const reasons = () => [...workload.waitsFor, world.unhealthy].filter((reason) => reason !== null);
+async function settle(world: World, workload: Workload, caretaker: Caretaker, runFor: RunFor): Promise<void> {
+  const reasons = () => [...workload.waitsFor, world.unhealthy, caretaker.waitsFor].filter((reason) => reason !== null);
   if (await runFor(SETTLE_MS, () => reasons().length === 0)) return;
   if (reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
   else await checkQuiet(world, workload, runFor);

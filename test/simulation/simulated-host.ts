@@ -12,9 +12,10 @@ import { reserveOf } from '../../lib/store/space.js';
 import { FamilyWatch } from '../../lib/vdi/family-watch.js';
 import { Vdis } from '../../lib/vdi/vdis.js';
 import type { Random } from '../helpers/random.js';
-import { type SimulatedDevice, SimulatedMachine } from './disk.js';
+import { type SimulatedDevice, SimulatedMachine, type SimulatedSystem } from './disk.js';
 import { PAGE_BYTES } from './disk-file.js';
 import { HostClock } from './host-clock.js';
+import { type DiskSlot, HostDisks } from './host-disks.js';
 import { ProcessScope } from './process-scope.js';
 import type { Shared } from './world.js';
 
@@ -26,6 +27,8 @@ interface HostState {
 
 const STATE_WRITE_MS = 1;
 const RETRY_MS = 300;
+/** A worker does not wait longer for its disks to open. */
+const OPEN_MS = 3000;
 const MARGIN_MS = 200;
 const WEIGHT = 1e12;
 /** Shorter than in earnest, so that it happens. */
@@ -38,7 +41,9 @@ export interface Run {
   readonly vdis: Vdis;
   readonly clock: Clock;
   readonly coordination: Coordination;
-  readonly disks: readonly Disk[];
+  /** Those that are open, also what has failed since. */
+  readonly disks: Disk[];
+  readonly system: SimulatedSystem;
   /** Resolves to null when the worker has ended. */
   readonly ended: Promise<null>;
 }
@@ -50,11 +55,11 @@ export class SimulatedHost {
   readonly hostClock: HostClock;
   readonly #shared: Shared;
   readonly #random: Random;
-  readonly #devices: ReadonlyMap<number, SimulatedDevice>;
+  readonly disks: HostDisks;
   readonly #state: HostState = { incarnation: 0, adoptedEpoch: 0 };
-  readonly #formatted = new Set<number>();
   #scope: ProcessScope | null = null;
   run: Run | null = null;
+  readonly #opening = new Set<number>();
   #workers = 0;
   #starting: ((run: Run) => void)[] = [];
 
@@ -62,9 +67,9 @@ export class SimulatedHost {
     this.id = id;
     this.#shared = shared;
     this.#random = random;
-    this.#devices = devices;
     this.machine = new SimulatedMachine(id);
-    for (const [number, device] of devices) this.machine.mount(`/disk${number}`, device);
+    this.disks = new HostDisks(this.machine, random);
+    for (const [number, device] of devices) this.disks.add(number, device);
     this.hostClock = new HostClock(shared.scheduler, {
       rate: 1 + (random.below(2001) - 1000) / 100_000,
       startMs: random.below(1_000_000),
@@ -81,6 +86,10 @@ export class SimulatedHost {
 
   get isRunning(): boolean {
     return this.#scope !== null;
+  }
+
+  get isPaused(): boolean {
+    return this.#scope?.paused ?? false;
   }
 
   /** Starts a worker. */
@@ -110,8 +119,8 @@ export class SimulatedHost {
 
   /** Others write to a disk, until so much of its reserve is left; null: they delete it all. */
   crowd(disk: number, share: number | null): void {
-    const devices = [...this.#devices.values()];
-    const device = devices[disk % devices.length]!;
+    const { slots } = this.disks;
+    const { device } = slots[disk % slots.length]!;
     device.othersBytes = 0;
     if (share === null) return;
     const leftBytes = share * reserveOf(device.capacityBytes);
@@ -125,6 +134,7 @@ export class SimulatedHost {
 
   #end(): void {
     this.#scope?.kill();
+    this.#opening.clear();
     this.#scope = null;
     this.run = null;
   }
@@ -136,14 +146,9 @@ export class SimulatedHost {
     const timer = { elapsedMs: () => clock.elapsedMs(), after: (ms: number, go: () => void) => scope.arrival(ms, go) };
     const system = this.machine.start(timer, clock);
     const disks: Disk[] = [];
-    for (const number of this.#devices.keys()) {
-      const directory = `/disk${number}`;
-      if (!this.#formatted.has(number)) {
-        await Disk.format(directory, { cluster: 'simulated', host: this.id, disk: number }, system);
-        this.#formatted.add(number);
-      }
-      disks.push(await Disk.open(directory, { disk: number }, { system, replicated: true }));
-    }
+    const opening = this.disks.slots.filter(({ hasFailed }) => !hasFailed);
+    const opened = opening.map((slot) => this.#open(slot, system, (disk) => this.#opened(scope, disk, disks)));
+    await Promise.race([Promise.all(opened), pause(clock, OPEN_MS)]);
     const incarnation = this.#state.incarnation + 1;
     await this.#store(scope, { incarnation });
     await this.#register(clock, coordination, disks);
@@ -161,7 +166,7 @@ export class SimulatedHost {
       now: () => ({ seconds: Math.floor(scheduler.nowMs / 1000), nanoseconds: (scheduler.nowMs % 1000) * 1e6 }),
     });
     const ended = new Promise<null>((resolve) => scope.onKill(() => resolve(null)));
-    this.run = { scope, cluster, vdis, clock, coordination, disks, ended };
+    this.run = { scope, cluster, vdis, clock, coordination, disks, system, ended };
     for (const resolve of this.#starting.splice(0)) resolve(this.run);
     cluster.start();
     await vdis.start();
@@ -169,6 +174,39 @@ export class SimulatedHost {
 
   /** Whether a guest of this host has the image open. */
   isOpen: (vdi: number) => boolean = () => false;
+
+  /** Opens a disk that the worker has not had open, while it runs. */
+  open(slot: DiskSlot): void {
+    const { run } = this;
+    if (!run || slot.hasFailed || run.disks.some(({ number }) => number === slot.number)) return;
+    void this.#open(slot, run.system, (disk) => this.#opened(run.scope, disk, run.disks));
+  }
+
+  /** Never rejects: a host serves without a disk that it cannot open. */
+  async #open(slot: DiskSlot, system: SimulatedSystem, opened: (disk: Disk) => void): Promise<void> {
+    const { number, path } = slot;
+    if (this.#opening.has(number)) return;
+    this.#opening.add(number);
+    try {
+      if (!slot.isFormatted) {
+        await Disk.format(path, { cluster: 'simulated', host: this.id, disk: number }, system);
+        slot.isFormatted = true;
+      }
+      opened(await Disk.open(path, { disk: number }, { system, replicated: true }));
+    } catch (error) {
+      this.#shared.trace.note(this.id, `disk ${number} does not open: ${(error as Error).message}`);
+    }
+    this.#opening.delete(number);
+  }
+
+  /** A disk is open: it goes with the worker's start, or joins it late. */
+  #opened(scope: ProcessScope, disk: Disk, disks: Disk[]): void {
+    if (!scope.alive) return;
+    disks.push(disk);
+    const { run } = this;
+    if (run?.scope !== scope) return;
+    void this.#register(run.clock, run.coordination, [disk]).then(() => run.cluster.addDisk(disk));
+  }
 
   #cluster(
     scope: ProcessScope,
@@ -186,8 +224,10 @@ export class SimulatedHost {
         state: {
           incarnation: this.#state.incarnation,
           adoptedEpoch: this.#state.adoptedEpoch,
+          failedDisks: this.disks.slots.filter(({ hasFailed }) => hasFailed).map(({ number }) => number),
           storeIncarnation: (incarnation) => this.#store(scope, { incarnation }),
           storeAdoptedEpoch: (adoptedEpoch) => this.#store(scope, { adoptedEpoch }),
+          storeFailedDisk: (disk) => this.#stored(scope, () => this.#noteFailed(disk)),
         },
         layers,
         pgOf: (family, index) => placement.pgOf(family, index),
@@ -215,11 +255,20 @@ export class SimulatedHost {
   }
 
   #store(scope: ProcessScope, change: Partial<HostState>): Promise<void> {
+    return this.#stored(scope, () => Object.assign(this.#state, change));
+  }
+
+  #stored(scope: ProcessScope, change: () => void): Promise<void> {
     return new Promise((resolve) => {
       scope.arrival(STATE_WRITE_MS, () => {
-        Object.assign(this.#state, change);
+        change();
         resolve();
       });
     });
+  }
+
+  #noteFailed(number: number): void {
+    const slot = this.disks.slot(number);
+    if (slot) slot.hasFailed = true;
   }
 }

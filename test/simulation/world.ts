@@ -3,8 +3,10 @@ import { decodeClusterMap, MAP_KEY } from '../../lib/cluster/cluster-map-record.
 import { NEXT_MAP_DEFAULTS, type NextMapOptions } from '../../lib/cluster/observation.js';
 import type { Message } from '../../lib/replication/messages.js';
 import { Random } from '../helpers/random.js';
+import { Allowance } from './allowance.js';
 import { SimulatedStore } from './coordination-store.js';
 import { SimulatedDevice } from './disk.js';
+import type { DiskSlot } from './host-disks.js';
 import { describeMessage } from './message-words.js';
 import { Network } from './network.js';
 import { Placement } from './placement.js';
@@ -14,6 +16,9 @@ import { Trace } from './trace.js';
 
 /** What is stored again and again as long as nothing happens. */
 const HEARTBEAT = /^\/(alive\/|conductor$)/;
+
+/** Numbers of disks that the cluster did not begin with. */
+const FIRST_NEW_DISK = 1001;
 
 /** What all hosts of a simulated cluster have around them. */
 export interface Shared {
@@ -52,7 +57,9 @@ export class World implements Shared {
   readonly mapOptions: NextMapOptions;
   readonly hosts: readonly SimulatedHost[];
   readonly options: WorldOptions;
+  readonly allowance: Allowance;
   #map: ClusterMap = EMPTY_MAP;
+  #diskNext = FIRST_NEW_DISK;
   /** The first defect that was seen; the run ends with it. */
   failure: Error | null = null;
 
@@ -76,6 +83,7 @@ export class World implements Shared {
     this.store.onChange(({ events }) => {
       for (const { type, keyValue } of events) if (type === 'put' && keyValue.key === MAP_KEY) this.#mapChanged();
     });
+    this.allowance = new Allowance(this);
     this.hosts = Array.from({ length: options.hosts }, (_, number) => this.#makeHost(number));
   }
 
@@ -85,6 +93,22 @@ export class World implements Shared {
       devices.set(number * 10 + disk + 1, new SimulatedDevice({ random: this.#stream() }));
     }
     return new SimulatedHost(`host${number + 1}`, this, this.#stream(), devices);
+  }
+
+  /** The disk that a fault is about. */
+  slotOf({ host, disk }: { host: string; disk: number }): DiskSlot | undefined {
+    const slots = this.hosts.find(({ id }) => id === host)?.disks.slots ?? [];
+    return slots[disk % Math.max(1, slots.length)];
+  }
+
+  /** A number that no disk had before. */
+  nextDisk(): number {
+    return this.#diskNext++;
+  }
+
+  /** Whether a group takes the disk's copy for complete. */
+  isCountedOn(disk: number): boolean {
+    return Object.values(this.map.tables).some((groups) => groups.some(({ insync }) => insync.includes(disk)));
   }
 
   /** Called before a host is rebooted: what ran on it is gone. */

@@ -1,0 +1,123 @@
+import { type HostDiskRecord, type HostRecord, hostKey } from '../../lib/cluster/host-record.js';
+import { decodeHostRecord, encodeHostRecord } from '../../lib/cluster/host-records.js';
+import type { Random } from '../helpers/random.js';
+import { SimulatedDevice } from './disk.js';
+import type { DiskSlot } from './host-disks.js';
+import { type Range, within } from './network-conditions.js';
+import type { SimulatedHost } from './simulated-host.js';
+import type { World } from './world.js';
+
+/** Between two looks at the cluster, in milliseconds. */
+const LOOK_MS: Range = [1000, 12_000];
+/** So often something that could be done is left for a later look. */
+const LATER_CHANCE = 0.3;
+const RESTART_MS: Range = [20, 1000];
+
+/** Whoever looks after the simulated cluster: says that disks may return, and replaces those that never will. */
+export class Caretaker {
+  readonly #world: World;
+  readonly #random: Random;
+  #isDue = false;
+
+  constructor(world: World, random: Random) {
+    this.#world = world;
+    this.#random = random;
+    this.#wait();
+  }
+
+  /** What is left to do, in words; null: nothing. */
+  get waitsFor(): string | null {
+    for (const { id, disks, run } of this.#world.hosts) {
+      for (const slot of disks.slots) {
+        const open = run?.disks.find(({ number }) => number === slot.number);
+        if (slot.isDestroyed || slot.hasFailed || !open || open.failed || this.#record(id, slot.number) !== 'in')
+          return `disk ${slot.number} of ${id} is not back`;
+      }
+    }
+    return null;
+  }
+
+  #wait(): void {
+    this.#world.scheduler.after(within(this.#random, LOOK_MS), () => {
+      this.#look();
+      this.#wait();
+    });
+  }
+
+  #look(): void {
+    this.#isDue = false;
+    for (const host of this.#world.hosts) {
+      for (const slot of host.disks.slots) {
+        if (!slot.trouble && !this.#random.chance(LATER_CHANCE)) this.#lookAt(host, slot);
+      }
+      host.disks.takeImages();
+      if (this.#isDue) this.#restart(host);
+      this.#isDue = false;
+    }
+  }
+
+  #lookAt(host: SimulatedHost, slot: DiskSlot): void {
+    const { number, isDestroyed, hasFailed } = slot;
+    const record = this.#record(host.id, number);
+    if (isDestroyed) {
+      // While a group counts on what it had, somebody may still find out.
+      if (!this.#world.isCountedOn(number)) this.#replace(host, slot);
+    } else if (hasFailed || record === 'failed') {
+      this.#readmit(host, slot);
+    } else if (host.run) {
+      const open = host.run.disks.find((disk) => disk.number === number);
+      if (open?.failed) this.#isDue = true;
+      else if (!open) host.open(slot);
+    }
+  }
+
+  /** `dog disk add` of a disk that was repaired: it returns as one that rebooted, with the next worker. */
+  #readmit(host: SimulatedHost, slot: DiskSlot): void {
+    this.#world.trace.note('admin', `lets disk ${slot.number} of ${host.id} return`);
+    const wasRunning = host.isRunning;
+    if (wasRunning) host.kill();
+    host.disks.remount(slot);
+    slot.hasFailed = false;
+    this.#change(host.id, (record) => ({
+      ...record,
+      disks: record.disks.map((disk) => (disk.number === slot.number ? { ...disk, standing: 'in' } : disk)),
+    }));
+    if (wasRunning) this.#startSoon(host);
+  }
+
+  /** An empty disk in its place, with a number of its own. */
+  #replace(host: SimulatedHost, { number }: DiskSlot): void {
+    const next = this.#world.nextDisk();
+    this.#world.trace.note('admin', `replaces disk ${number} of ${host.id} by ${next}`);
+    host.disks.remove(number);
+    this.#change(host.id, (record) => ({ ...record, disks: record.disks.filter((disk) => disk.number !== number) }));
+    host.disks.add(next, new SimulatedDevice({ random: this.#random }));
+    const slot = host.disks.slot(next)!;
+    if (host.run) host.open(slot);
+  }
+
+  #restart(host: SimulatedHost): void {
+    if (!host.isRunning) return;
+    host.kill();
+    this.#startSoon(host);
+  }
+
+  #startSoon(host: SimulatedHost): void {
+    this.#world.scheduler.after(within(this.#random, RESTART_MS), () => {
+      if (!host.isRunning) host.start();
+    });
+  }
+
+  #record(host: string, disk: number): HostDiskRecord['standing'] | null {
+    const found = this.#world.store.peek(hostKey(host));
+    const record = found && decodeHostRecord(found.value).disks.find(({ number }) => number === disk);
+    return record?.standing ?? null;
+  }
+
+  #change(host: string, change: (record: HostRecord) => HostRecord): void {
+    const found = this.#world.store.peek(hostKey(host));
+    if (!found) return;
+    const value = encodeHostRecord(change(decodeHostRecord(found.value)));
+    this.#world.store.transact({ success: [{ put: hostKey(host), value }] });
+  }
+}
