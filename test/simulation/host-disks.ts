@@ -19,7 +19,9 @@ export interface DiskSlot {
   isDestroyed: boolean;
   /** Under a worker that does not run any more it failed: not opened before the administrator says so. */
   hasFailed: boolean;
-  readonly images: DeviceImage[];
+  /** How often it was opened. */
+  opens: number;
+  readonly images: { readonly opens: number; readonly image: DeviceImage }[];
 }
 
 /** The disks of a simulated host, and what happens to them. They outlive its workers. */
@@ -45,7 +47,8 @@ export class HostDisks {
   add(number: number, device: SimulatedDevice): void {
     const path = `/disk${number}`;
     this.#slots.set(number, {
-      ...{ number, path, device, isFormatted: false, trouble: null, isDestroyed: false, hasFailed: false, images: [] },
+      ...{ number, path, device, isFormatted: false, trouble: null, isDestroyed: false, hasFailed: false },
+      ...{ opens: 0, images: [] },
     });
     this.#machine.mount(path, device);
   }
@@ -60,10 +63,12 @@ export class HostDisks {
   /** Begins a trouble; false where there can be none of this kind. */
   trouble(slot: DiskSlot, kind: DiskTrouble, number: number): boolean {
     if (slot.trouble !== null || slot.isDestroyed || !slot.isFormatted) return false;
-    const image = slot.images[this.#random.below(slot.images.length)];
+    // One of the present open shows the same number of opens, and nobody could tell.
+    const older = slot.images.filter(({ opens }) => opens < slot.opens);
+    const image = older[this.#random.below(older.length)];
     if (kind === 'restore' && image === undefined) return false;
     if (kind === 'restore') {
-      slot.device.restore(image!);
+      slot.device.restore(image!.image);
       slot.isDestroyed = true;
     } else if (kind === 'swap') {
       this.#machine.remove(slot.path, this.#random);
@@ -92,9 +97,9 @@ export class HostDisks {
 
   /** Keeps an image of what is on each disk now. */
   takeImages(): void {
-    for (const { device, images, isFormatted, trouble, isDestroyed } of this.#slots.values()) {
+    for (const { device, images, opens, isFormatted, trouble, isDestroyed } of this.#slots.values()) {
       if (!isFormatted || trouble !== null || isDestroyed) continue;
-      images.push(device.snapshot());
+      images.push({ opens, image: device.snapshot() });
       if (images.length > IMAGES_MAX) images.splice(this.#random.below(images.length), 1);
     }
   }

@@ -192,7 +192,9 @@ export class SimulatedHost {
         await Disk.format(path, { cluster: 'simulated', host: this.id, disk: number }, system);
         slot.isFormatted = true;
       }
-      opened(await Disk.open(path, { disk: number }, { system, replicated: true }));
+      const disk = await Disk.open(path, { disk: number }, { system, replicated: true });
+      slot.opens = disk.record.opens;
+      opened(disk);
     } catch (error) {
       this.#shared.trace.note(this.id, `disk ${number} does not open: ${(error as Error).message}`);
     }
