@@ -1,4 +1,5 @@
 /** A process of `SeedPool`: runs the seeds that it is sent, one at a time, and sends back how they ended. */
+import { decodeRecord, KEY, type VdiRecord } from '../../lib/vdi/records.js';
 import { subjectOf } from './complaint.js';
 import { relevantLines } from './relevant-lines.js';
 import { simulate } from './run.js';
@@ -32,15 +33,13 @@ async function run(job: SeedJob): Promise<SeedReport> {
   };
 }
 
-function linesOf(
-  { trace, placement }: World,
-  complaint: string,
-  { relevantLines: only, traceLines }: SeedJob,
-): string[] {
+function linesOf({ trace, placement, store }: World, complaint: string, job: SeedJob): string[] {
   const lines = trace.lines();
-  if (!only) return lines.slice(-traceLines);
+  if (!job.relevantLines) return lines.slice(-job.traceLines);
   const subject = subjectOf(complaint, (vdi, index) => {
-    return { copies: placement.copiesOf(vdi), pg: placement.pgOf(vdi, index) };
+    const found = store.peek(KEY.vdi(vdi));
+    const family = found && decodeRecord<VdiRecord>(found.value).family;
+    return family === null ? null : { copies: placement.copiesOf(family), pg: placement.pgOf(family, index) };
   });
-  return relevantLines(lines, subject).slice(-traceLines);
+  return relevantLines(lines, subject).slice(-job.traceLines);
 }

@@ -36,6 +36,8 @@ export class SimulatedImage {
   /** Its administrator is at work on it, or died over that. */
   isBusy = false;
   readonly #world: World;
+  /** Never changes. */
+  readonly #family: number;
 
   constructor(world: World, { vdi, name, copies, indexes, model }: SimulatedImageOptions) {
     this.#world = world;
@@ -44,6 +46,7 @@ export class SimulatedImage {
     this.copies = copies;
     this.indexes = indexes;
     this.model = model;
+    this.#family = this.record.family;
   }
 
   /** The image as a worker has it. */
@@ -52,7 +55,7 @@ export class SimulatedImage {
   }
 
   pgOf(index: number): number {
-    return this.#world.placement.pgOf(this.record.family, index);
+    return this.#world.placement.pgOf(this.#family, index);
   }
 
   /** `/vdi` as it is at this moment. */
