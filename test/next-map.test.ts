@@ -456,7 +456,7 @@ test('next map: a forced removal restarts with lossy from the copy that was chos
   t.is(refused(TTL - 1, chosen), 'NOT_DOWN');
   t.is(refused(TTL, []), 'NO_COPY');
   const map = giveUpHost(world.map, 'a', { downMs: TTL, ttlMs: TTL, chosen });
-  t.alike(map.tables[3]![0], { acting: [2], insync: [2], since: map.epoch, lossy: map.epoch });
+  t.alike(map.tables[3]![0], { acting: [2], insync: [2], since: map.epoch, lossy: map.epoch, forced: map.epoch });
   world.map = map;
   world.record('a', { banned: true }).restart('a').step().settle();
   t.is(world.map.hosts.a!.up, false, 'it is banned for ever');

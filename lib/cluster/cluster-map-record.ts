@@ -21,6 +21,7 @@ const extras = z.strictObject({
   /** By disk, epoch and incarnation. */
   leaving: z.record(key, z.tuple([epoch, number])).optional(),
   rebooted: disks.optional(),
+  forced: epoch.optional(),
 });
 const group = z.union([
   z.tuple([disks, disks.min(1), epoch, number]),
@@ -65,9 +66,9 @@ export function decodeClusterMap(bytes: Uint8Array): ClusterMap {
   return map;
 }
 
-function encodeGroup({ acting, insync, since, lossy, joined, leaving, rebooted }: MapGroup): StoredGroup {
+function encodeGroup({ acting, insync, since, lossy, joined, leaving, rebooted, forced }: MapGroup): StoredGroup {
   const lists: [number[], number[], number, number] = [[...acting], [...insync], since, lossy];
-  if (joined === undefined && leaving === undefined && rebooted === undefined) return lists;
+  if ([joined, leaving, rebooted, forced].every((extra) => extra === undefined)) return lists;
   const left = leaving && Object.entries(leaving).map(([disk, { epoch, incarnation }]) => [disk, [epoch, incarnation]]);
   return [
     ...lists,
@@ -75,6 +76,7 @@ function encodeGroup({ acting, insync, since, lossy, joined, leaving, rebooted }
       ...(joined && { joined: { ...joined } }),
       ...(left && { leaving: Object.fromEntries(left) as Record<string, [number, number]> }),
       ...(rebooted && { rebooted: [...rebooted] }),
+      ...(forced && { forced }),
     },
   ];
 }
@@ -93,6 +95,7 @@ function decodeGroup([acting, insync, since, lossy, extra]: StoredGroup): MapGro
     ...(extra?.joined && { joined: extra.joined as Record<number, number> }),
     ...(leaving && { leaving: Object.fromEntries(leaving) as Record<number, Leaving> }),
     ...(extra?.rebooted && { rebooted: extra.rebooted }),
+    ...(extra?.forced && { forced: extra.forced }),
   };
 }
 

@@ -55,6 +55,11 @@ export interface MapGroup {
   /** The epoch in which the group restarted from a copy that may lack unflushed writes; 0 if never. */
   readonly lossy: number;
   /**
+   * The epoch in which it restarted from a copy that never was complete, as the last one was given up. What a disk knows
+   * of having been in sync before then says nothing: it may hold what that copy lacks.
+   */
+  readonly forced?: number;
+  /**
    * By disk, the epoch in which a member of `acting` that is to become in sync joined. A report that names another one
    * is of an earlier stay, in which the member may have finished what it now has to do again.
    */
@@ -129,7 +134,8 @@ export function isFullWithout(
   return zonesOf(map, group.insync) >= Math.min(copies, zones);
 }
 
-function zonesOf(map: ClusterMap, disks: readonly number[]): number {
+/** In how many zones the disks are. */
+export function zonesOf(map: ClusterMap, disks: readonly number[]): number {
   const zones = disks.map((disk) => {
     const { host } = map.disks[disk]!;
     return map.hosts[host]?.zone ?? host;

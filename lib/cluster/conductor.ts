@@ -257,14 +257,18 @@ export class Conductor {
    * Throws out a host that others cannot reach, and one that was given up by force and still renews. It is down when its
    * heartbeat was seen unchanged for a TTL, as any other.
    */
-  #evict({ map, hosts, evicted }: Look, nowMs: number): Decision | null {
+  #evict({ map, mapRevision, hosts, evicted }: Look, nowMs: number): Decision | null {
     const banned = [...hosts.values()].find(({ record }) => record.banned && !evicted.has(record.id))?.record.id;
     const unreachable = unreachablePairs(this.#observer!.observed(nowMs), this.#options.ttlMs);
     const host = banned ?? hostToEvict(map, unreachable, evicted);
     if (host === null) return null;
     const value = Buffer.from(JSON.stringify({ reason: banned === undefined ? 'unreachable' : 'banned' }));
     return {
-      transaction: { compare: [this.#isStillConductor()], success: [{ put: evictKey(host), value }] },
+      transaction: {
+        // Under a map that was stored since it may be the only one in sync of some group.
+        compare: [this.#isStillConductor(), { key: MAP_KEY, modRevision: mapRevision }],
+        success: [{ put: evictKey(host), value }],
+      },
       reason: `throws ${host} out`,
       done: () => undefined,
     };

@@ -29,6 +29,7 @@ export function withMembers(
     insync,
     since: isSameSet(acting, group.acting) && joining.length === 0 ? group.since : epoch,
     lossy: group.lossy,
+    ...(group.forced && { forced: group.forced }),
     ...(joined && { joined }),
     ...(leaving && { leaving }),
   };

@@ -11,35 +11,47 @@ export interface OpenedDisk {
   readonly opens: number;
 }
 
+/** What a host says of itself. */
+export type HostSelf = Pick<HostRecord, 'id' | 'name' | 'zone' | 'publicKey' | 'addresses'>;
+
 /**
  * Tells the cluster what this host is and which disks it has open, before its first heartbeat of this incarnation. What
  * the cluster knows of its disks (one failed, one is being removed) stays. Rejects as the store does; to be repeated.
  */
 export async function registerHost(
   coordination: Coordination,
-  self: Pick<HostRecord, 'id' | 'name' | 'zone' | 'publicKey' | 'addresses'>,
+  self: HostSelf,
   incarnation: number,
   opened: readonly OpenedDisk[],
 ): Promise<HostRecord> {
   const key = hostKey(self.id);
   for (;;) {
     const found = await coordination.get(key);
-    const before = found ? decodeHostRecord(found.value) : null;
-    const disks = new Map<number, HostDiskRecord>(before?.disks.map((disk) => [disk.number, disk]));
-    for (const { number, weight, opens } of opened) {
-      const known = disks.get(number);
-      // An open that is not counted above the one before is of an old image of the disk: the heartbeat, which tells the
-      // disk's own count, then shows a lower one than is on record.
-      const isOld = known !== undefined && known.openedBy !== incarnation && opens <= known.opens;
-      const count = isOld ? known.opens + 1 : Math.max(opens, known?.opens ?? 0);
-      disks.set(number, { number, weight, standing: known?.standing ?? 'in', opens: count, openedBy: incarnation });
-    }
-    const { standing = 'in', banned = false, bannedDisks = [] } = before ?? {};
-    const record: HostRecord = { ...self, standing, banned, bannedDisks, disks: [...disks.values()] };
+    const record = withOpened(found ? decodeHostRecord(found.value) : null, self, incarnation, opened);
     const { succeeded } = await coordination.transaction({
       compare: [{ key, modRevision: found?.modRevision ?? 0 }],
       success: [{ put: key, value: encodeHostRecord(record) }],
     });
     if (succeeded) return record;
   }
+}
+
+/** The record of a host that has opened disks. Pure. */
+export function withOpened(
+  before: HostRecord | null,
+  self: HostSelf,
+  incarnation: number,
+  opened: readonly OpenedDisk[],
+): HostRecord {
+  const disks = new Map<number, HostDiskRecord>(before?.disks.map((disk) => [disk.number, disk]));
+  for (const { number, weight, opens } of opened) {
+    const known = disks.get(number);
+    // An open that is not counted above the one before is of an old image of the disk: the heartbeat, which tells the
+    // disk's own count, then shows a lower one than is on record.
+    const isOld = known !== undefined && known.openedBy !== incarnation && opens <= known.opens;
+    const count = isOld ? known.opens + 1 : Math.max(opens, known?.opens ?? 0);
+    disks.set(number, { number, weight, standing: known?.standing ?? 'in', opens: count, openedBy: incarnation });
+  }
+  const { standing = 'in', banned = false, bannedDisks = [] } = before ?? {};
+  return { ...self, standing, banned, bannedDisks, disks: [...disks.values()] };
 }

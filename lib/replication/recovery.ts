@@ -1,5 +1,5 @@
 import { type Clock, pause } from '../cluster/clock.js';
-import { type ClusterMap, isSource } from '../cluster/cluster-map.js';
+import { type ClusterMap, groupIn, isSource } from '../cluster/cluster-map.js';
 import type { GroupLayout, ListedEntry } from '../store/group-list.js';
 import { listGroup } from '../store/group-list.js';
 import type { GroupName, Stay } from '../store/group-records.js';
@@ -208,6 +208,13 @@ export class Recovery {
     this.#context.onChange();
   }
 
+  /** The epoch up to which this disk was complete, as the group's copies of today have it. */
+  #insyncEpoch(group: GroupName): number | null {
+    const epoch = this.#disk.groups.get(group)?.insyncEpoch ?? null;
+    const { forced = 0 } = groupIn(this.#context.map(), group.copies, group.pg);
+    return epoch !== null && epoch >= forced ? epoch : null;
+  }
+
   /**
    * The indexes that may differ from the source's: those written since this disk was last known to be in sync, its own
    * active ones, and where either has an entry that the other lacks.
@@ -219,7 +226,7 @@ export class Recovery {
     for await (const entries of listGroup(this.#disk, this.#context.layout(group.copies), group.pg)) {
       for (const entry of entries) own.set(entryKey(entry), entry);
     }
-    const insync = this.#disk.groups.get(group)?.insyncEpoch ?? null;
+    const insync = this.#insyncEpoch(group);
     const items = new Map<string, IndexName>();
     const add = ({ family, index }: IndexName) => items.set(`${family}/${index}`, { family, index });
     for (const entry of theirs) {

@@ -1,341 +1,307 @@
 import { strict as assert } from 'node:assert';
-import type { OpenDisk } from '../../lib/cluster/alive-record.js';
-import { type ClusterMap, EMPTY_MAP, type MapGroup, mayServe } from '../../lib/cluster/cluster-map.js';
-import { encodeClusterMap } from '../../lib/cluster/cluster-map-record.js';
-import type { HostRecord } from '../../lib/cluster/host-record.js';
-import { decodeAliveRecord } from '../../lib/cluster/host-records.js';
-import { HostLiveness } from '../../lib/cluster/liveness.js';
-import { nextMap } from '../../lib/cluster/next-map.js';
+import { EVICT_PREFIX, evictKey } from '../../lib/cluster/alive-record.js';
+import { type ClusterMap, EMPTY_MAP, isDiskUp, type MapGroup, zonesOf } from '../../lib/cluster/cluster-map.js';
+import { decodeClusterMap, MAP_KEY } from '../../lib/cluster/cluster-map-record.js';
+import { type HostRecord, hostKey } from '../../lib/cluster/host-record.js';
+import { decodeHostRecord } from '../../lib/cluster/host-records.js';
 import { NEXT_MAP_DEFAULTS, type NextMapOptions, type Report } from '../../lib/cluster/observation.js';
-import { Observer } from '../../lib/cluster/observer.js';
-import { hostRecord } from './map-world.js';
+import type { Transaction, TransactionResult } from '../../lib/coordination/coordination.js';
+import { StoreState } from '../simulation/store-state.js';
+import { type DiskImage, MapCopies } from './map-copies.js';
+import { ModelHost, putRecord } from './map-host.js';
+import { checkMap, type MapKnowledge } from './map-rules.js';
 import type { Random } from './random.js';
 
-const TTL = 4000;
-const TICK = TTL / 8;
-const MARGIN = 500;
+export const TTL_MS = 4000;
+export const TICK_MS = TTL_MS / 8;
 const MOVES_MAX = 3;
-
-/** One disk's copy of one group. */
-interface Copy {
-  /** It misses older writes, or some that were acknowledged without it. */
-  lacks: boolean;
-  version: number;
-  flushed: number;
-}
-
-interface Host {
-  id: string;
-  liveness: HostLiveness | null;
-  incarnation: number;
-  bootId: string;
-  adopted: ClusterMap;
-  pausedUntil: number;
-  renewAt: number;
-  open: Map<number, number>;
-  /** Disks that it saw fail or vanish, noted durably: no worker opens one before the map shows that it was gone. */
-  lost: Set<number>;
-}
+/** Reports that are heard again and again. */
+const REPORTS_KEPT = 40;
+/** Maps that hosts may adopt late. */
+const MAPS_KEPT = 6;
 
 /**
- * A cluster in which writes, flushes and recovery are a number each, and hosts die, reboot, pause and adopt maps late.
- * Fault model: a worker that is killed keeps what it wrote, a reboot loses what was not flushed; disks fail and vanish;
- * conductors change, and store a map some time after they looked. Messages are instant and the store is always there.
+ * A cluster in which writes, flushes and recovery are a number each, made of the real conductors, heartbeats and maps.
+ *
+ * Fault model: workers are killed (what they wrote stays), hosts reboot (what was not flushed is lost), pause, start over
+ * and over, lose the store or links to others; disks fail, vanish and come back, as they were or as an old image;
+ * conductors store a map some time after they looked; hosts adopt maps late; hosts and disks come, are drained, and go
+ * for good, some by force. Messages are instant; a transaction is carried out and answered, or not sent.
  */
 export class MapModel {
   readonly random: Random;
   readonly options: NextMapOptions;
-  readonly hosts: Host[] = [];
-  readonly records = new Map<string, HostRecord>();
+  readonly copies: MapCopies;
   readonly trace: string[] = [];
-  now = 0;
-  revision = 1;
+  readonly store = new StoreState();
+  hosts: ModelHost[] = [];
+  /** By group, when a write to it was answered last. */
+  readonly writtenAtMs: number[] = [];
+  nowMs = 0;
   map: ClusterMap = EMPTY_MAP;
-  mapRevision = 0;
-  maps: ClusterMap[] = [];
-  acknowledged = 0;
   reads = 0;
   restarts = 0;
-  readonly #alive = new Map<string, { value: Uint8Array; modRevision: number }>();
-  readonly #copies = new Map<string, Copy>();
-  readonly #truth: { version: number; flushed: number }[];
-  #observer = new Observer();
-  #delayed: { next: ClusterMap; down: [string, number][]; base: number } | null = null;
-  #reports: Report[] = [];
+  /** Hosts that were given up by force, and disks of which an old image took the place. */
+  readonly banned = new Set<string>();
+  readonly oldDisks = new Set<number>();
+  /** What disks were like earlier. */
+  readonly images = new Map<number, DiskImage>();
+  readonly #revisions = new Map<number, number>();
+  #maps: ClusterMap[] = [];
+  readonly #cuts = new Map<string, number>();
+  /** By pair of hosts, when they last reached one another. */
+  readonly #reachedAtMs = new Map<string, number>();
+  readonly #records = new Map<string, { revision: number; record: HostRecord }>();
   #lastReports: Report[] = [];
+  #names = 0;
+  #numbers = 0;
 
   constructor(random: Random, hosts: number, pgs: number) {
     this.random = random;
-    this.options = { ...NEXT_MAP_DEFAULTS, ttlMs: TTL, outAfterMs: 60_000, pgs, copies: [3], movesMax: MOVES_MAX };
-    this.#truth = Array.from({ length: pgs }, () => ({ version: 0, flushed: 0 }));
-    for (let index = 0; index < hosts; index++) {
-      const disks = index === 0 ? [1, 101] : [index + 1];
-      const id = `h${index}`;
-      this.records.set(id, hostRecord(id, disks));
-      this.hosts.push({
-        id,
-        liveness: null,
-        incarnation: 0,
-        bootId: `${id}-0`,
-        adopted: EMPTY_MAP,
-        pausedUntil: 0,
-        renewAt: 0,
-        open: new Map(),
-        lost: new Set(),
-      });
-    }
-    for (const host of this.hosts) this.start(host);
+    this.options = { ...NEXT_MAP_DEFAULTS, ttlMs: TTL_MS, outAfterMs: 60_000, pgs, copies: [3], movesMax: MOVES_MAX };
+    this.copies = new MapCopies(pgs);
+    for (let count = 0; count < hosts; count++) this.addHost(count === 0 ? 2 : 1);
   }
 
-  /** A worker starts: it opens its disks, which raises their counters. */
-  start(host: Host): void {
-    if (host.liveness) return;
-    host.incarnation++;
-    host.liveness = new HostLiveness({
-      host: host.id,
-      bootId: host.bootId,
-      incarnation: host.incarnation,
-      ttlMs: TTL,
-      marginMs: MARGIN,
+  addHost(disks = 1): ModelHost {
+    const id = `h${this.#names++}`;
+    // Some are not alone in their zone.
+    const zone = this.hosts.length > 3 && this.random.chance(0.3) ? this.hosts[0]!.zone : id;
+    const numbers = Array.from({ length: disks }, () => ++this.#numbers);
+    const host = new ModelHost(id, zone, numbers, this);
+    this.hosts.push(host);
+    host.start();
+    this.note(`${id} comes with disks ${numbers}`);
+    return host;
+  }
+
+  addDisk(host: ModelHost): void {
+    host.opens.set(++this.#numbers, 0);
+    host.openDisks();
+  }
+
+  note(what: string): void {
+    this.trace.push(`${this.nowMs}: ${what}`);
+  }
+
+  // The store.
+
+  apply(host: ModelHost | null, transaction: Transaction): TransactionResult {
+    const before = this.store.get(MAP_KEY)?.modRevision;
+    const { result } = this.store.apply(transaction);
+    for (const operation of result.succeeded ? (transaction.success ?? []) : []) {
+      if ('put' in operation && operation.put.startsWith(EVICT_PREFIX)) {
+        this.#checkEvicted(operation.put.slice(EVICT_PREFIX.length));
+      }
+    }
+    const found = this.store.get(MAP_KEY);
+    if (found !== null && found.modRevision !== before) {
+      this.#stored(host, decodeClusterMap(found.value), found.modRevision);
+    }
+    return result;
+  }
+
+  /** Never the only in-sync member of a group is thrown out. */
+  #checkEvicted(id: string): void {
+    if (this.record(id)!.banned || !this.map.hosts[id]?.up) return;
+    for (const { acting, insync } of this.map.tables[3] ?? []) {
+      const owners = insync.filter((disk) => isDiskUp(this.map, disk)).map((disk) => this.map.disks[disk]!.host);
+      if (acting.length === 0 || !owners.includes(id)) continue;
+      const isLeft = (owner: string) => owner !== id && !this.isEvicted(owner);
+      assert.ok(owners.some(isLeft), `${id} is thrown out, which is the only one in sync of ${insync}`);
+    }
+  }
+
+  record(id: string): HostRecord | null {
+    const found = this.store.get(hostKey(id));
+    if (found === null) return null;
+    const known = this.#records.get(id);
+    if (known?.revision === found.modRevision) return known.record;
+    const record = decodeHostRecord(found.value);
+    this.#records.set(id, { revision: found.modRevision, record });
+    return record;
+  }
+
+  setRecord(record: HostRecord): void {
+    this.apply(null, putRecord(record));
+  }
+
+  changeRecord(id: string, change: (record: HostRecord) => Partial<HostRecord>): void {
+    const record = this.record(id);
+    if (record !== null) this.setRecord({ ...record, ...change(record) });
+  }
+
+  revisionOf({ epoch }: ClusterMap): number {
+    return this.#revisions.get(epoch) ?? 0;
+  }
+
+  get evicted(): string[] {
+    return this.store.range(EVICT_PREFIX).map(({ key }) => key.slice(EVICT_PREFIX.length));
+  }
+
+  isEvicted(id: string): boolean {
+    return this.store.get(evictKey(id)) !== null;
+  }
+
+  #stored(host: ModelHost | null, next: ClusterMap, revision: number): void {
+    const before = this.map;
+    this.map = next;
+    this.#revisions.set(next.epoch, revision);
+    this.#maps = [...this.#maps.slice(1 - MAPS_KEPT), next];
+    this.#describe(before, next);
+    this.restarts += checkMap(before, next, this.#knowledge(host)).restarts;
+    for (const id of this.banned) assert.ok(!next.hosts[id]?.up, `${id} was given up and is up`);
+  }
+
+  #describe(before: ClusterMap, next: ClusterMap): void {
+    const name = `epoch ${next.epoch}`;
+    for (const what of ['hosts', 'disks'] as const) {
+      for (const [id, now] of Object.entries(next[what])) {
+        const [was, is] = [before[what][id as never], now].map((value) => JSON.stringify(value));
+        if (was !== is) this.note(`${name} ${what} ${id}: ${is}`);
+      }
+    }
+    next.tables[3]?.forEach((group, pg) => {
+      const [was, is] = [before.tables[3]?.[pg], group].map((value) => JSON.stringify(value));
+      if (was !== is) this.note(`${name} group ${pg}: ${was} → ${is}`);
     });
-    host.open.clear();
-    this.adopt(host, this.map);
-    for (const { number } of this.records.get(host.id)!.disks) this.#open(host, number);
-    host.renewAt = this.now;
   }
 
-  #open(host: Host, number: number): void {
-    const disk = host.adopted.disks[number];
-    if (host.lost.has(number) && (disk === undefined || (disk.standing === 'in' && !disk.absent))) return;
-    host.lost.delete(number);
-    const record = this.records.get(host.id)!;
-    const disks = record.disks.map((disk) => {
-      return disk.number === number ? { ...disk, opens: disk.opens + 1, openedBy: host.incarnation } : disk;
+  #knowledge(conductor: ModelHost | null): MapKnowledge {
+    const { map, copies, oldDisks, banned } = this;
+    const lookedAtMs = conductor?.lookedAtMs ?? this.nowMs;
+    return {
+      copies,
+      movesMax: MOVES_MAX,
+      isKnownDead: (disk) => {
+        const host = this.hostOf(map, disk);
+        return !host?.isRunning || host.incarnation !== map.hosts[host.id]!.incarnation || !host.open.has(disk);
+      },
+      hasRenewed: (disk) => {
+        const host = this.hostOf(map, disk);
+        const earliestMs = lookedAtMs - TTL_MS / 2;
+        const isFresh = ({ atMs, bootId }: { atMs: number; bootId: string }) => {
+          return atMs >= earliestMs && atMs <= lookedAtMs && bootId === map.hosts[host!.id]!.bootId;
+        };
+        return host?.renewals.some(isFresh) ?? false;
+      },
+      isGone: (disk) => oldDisks.has(disk) || banned.has(map.disks[disk]!.host),
+      mayShrink: (disk) => {
+        const host = this.hostOf(map, disk);
+        // A conductor knows who starts over and over, and says so in no map.
+        return host === null || map.hosts[host.id]!.standing === 'out' || host.incarnation > 3;
+      },
+    };
+  }
+
+  hostOf(map: ClusterMap, disk: number): ModelHost | null {
+    const id = map.disks[disk]?.host;
+    return this.hosts.find((host) => host.id === id) ?? null;
+  }
+
+  // Links.
+
+  cut(one: ModelHost, other: ModelHost, forMs: number): void {
+    this.#cuts.set(pairOf(one, other), this.nowMs + forMs);
+  }
+
+  healLinks(): void {
+    this.#cuts.clear();
+  }
+
+  isReached(one: ModelHost, other: ModelHost): boolean {
+    if (!one.isAwake || !other.isAwake) return false;
+    return one === other || (this.#cuts.get(pairOf(one, other)) ?? 0) <= this.nowMs;
+  }
+
+  reachedFrom(host: ModelHost): string[] {
+    return this.hosts.filter((other) => this.isReached(host, other)).map(({ id }) => id);
+  }
+
+  /** Hosts that the map has up and that were not reached for half a TTL. */
+  unreachableFrom(host: ModelHost): string[] {
+    const late = this.nowMs - TTL_MS / 2;
+    const missed = this.hosts.filter((other) => {
+      if (other === host || !host.adopted.hosts[other.id]?.up) return false;
+      return (this.#reachedAtMs.get(pairOf(host, other)) ?? this.nowMs) <= late;
     });
-    this.records.set(host.id, { ...record, disks });
-    host.open.set(number, disks.find((disk) => disk.number === number)!.opens);
+    return missed.map(({ id }) => id);
   }
 
-  kill(host: Host): void {
-    host.liveness = null;
+  /** All are up who may be, and every group has all the copies it can have, where they are wanted. */
+  get isHealthy(): boolean {
+    const { map } = this;
+    const hosts = this.hosts.filter(({ id }) => !this.banned.has(id));
+    if (hosts.some((host) => map.hosts[host.id]?.up === false && this.record(host.id)?.standing === 'in')) return false;
+    const usable = Object.keys(map.disks)
+      .map(Number)
+      .filter((disk) => this.#isWanted(disk));
+    const full = Math.min(3, zonesOf(map, usable));
+    const isWhole = ({ acting, insync }: MapGroup) => {
+      return acting.length === full && insync.length === full && zonesOf(map, insync) === full;
+    };
+    return (
+      map.tables[3]?.every((group) => isWhole(group) && group.insync.every((disk) => this.#isWanted(disk))) ?? false
+    );
   }
 
-  reboot(host: Host): void {
-    host.liveness = null;
-    host.bootId = `${host.id}-${this.now}`;
-    for (const { number } of this.records.get(host.id)!.disks) this.loseUnflushed(number);
+  #isWanted(disk: number): boolean {
+    const host = this.hostOf(this.map, disk);
+    const record = host && this.record(host.id);
+    if (!host || !record || record.banned || record.standing !== 'in') return false;
+    return record.disks.some(({ number, standing }) => number === disk && standing === 'in');
   }
 
-  loseUnflushed(disk: number): void {
-    for (let pg = 0; pg < this.options.pgs; pg++) {
-      const copy = this.copy(pg, disk);
-      copy.version = Math.min(copy.version, copy.flushed);
-    }
-  }
-
-  vanish(host: Host, disk: number, isReported: boolean): void {
-    if (!host.liveness || !host.open.has(disk)) return;
-    host.open.delete(disk);
-    host.lost.add(disk);
-    this.loseUnflushed(disk);
-    if (isReported) this.#reports.push({ type: 'disk-failed', disk, incarnation: host.incarnation });
-  }
-
-  /** The administrator's word: whatever failed may be used again. */
-  restoreDisks(host: Host): void {
-    const record = this.records.get(host.id)!;
-    this.records.set(host.id, { ...record, disks: record.disks.map((disk) => ({ ...disk, standing: 'in' })) });
-    if (!host.liveness) return;
-    for (const { number } of record.disks) {
-      if (!host.open.has(number)) this.#open(host, number);
-    }
-  }
-
-  newConductor(): void {
-    this.#observer = new Observer();
-    this.#delayed = null;
-  }
+  // Time.
 
   /** Half a quarter of a TTL passes. */
   tick(): void {
-    this.now += TICK;
-    for (const host of this.hosts) this.#renew(host);
-    if (this.random.chance(0.9)) this.#conduct();
-    for (const host of this.hosts) if (this.random.chance(0.6)) this.adopt(host, this.map);
+    this.nowMs += TICK_MS;
+    for (const [index, host] of this.hosts.entries()) {
+      for (const other of this.hosts.slice(index + 1)) {
+        const pair = pairOf(host, other);
+        // A worker that has just started has its time to reach others.
+        const isThere = this.isReached(host, other) || !host.isRunning || !other.isRunning;
+        if (isThere || !this.#reachedAtMs.has(pair)) this.#reachedAtMs.set(pair, this.nowMs);
+      }
+    }
+    for (const host of this.hosts) this.#flap(host);
+    for (const host of this.hosts) host.renew();
+    for (const host of this.hosts) if (this.random.chance(0.9)) host.conduct();
+    for (const host of this.hosts) this.#adopt(host);
     for (let pg = 0; pg < this.options.pgs; pg++) {
       if (this.random.chance(0.5)) this.#write(pg);
       if (this.random.chance(0.15)) this.#flush(pg);
     }
-    this.#recover();
+    this.#report([...this.#recover(), ...this.hosts.flatMap((host) => (host.isAwake ? host.reports() : []))]);
     this.#read();
   }
 
-  #isAwake(host: Host): boolean {
-    return host.liveness !== null && host.pausedUntil <= this.now;
+  #flap(host: ModelHost): void {
+    if (host.flaps === 0 || !this.random.chance(0.3)) return;
+    host.flaps--;
+    host.kill();
+    host.start();
   }
 
-  #renew(host: Host): void {
-    if (!this.#isAwake(host) || host.renewAt > this.now) return;
-    host.renewAt = this.now + TTL / 4;
-    const disks = [...host.open].map(([number, opens]): OpenDisk => ({ number, opens, free: 0, room: 'ample' }));
-    const renewal = host.liveness!.renew(this.now, { adopted: host.adopted.epoch, disks });
-    const put = renewal.transaction.success![0] as { put: string; value: Uint8Array };
-    this.#alive.set(host.id, { value: put.value, modRevision: ++this.revision });
-    const map = { key: '/map', value: encodeClusterMap(this.map), modRevision: this.mapRevision };
-    const found = this.mapRevision === 0 ? [] : [{ ...map, createRevision: 1, version: 1 }];
-    host.liveness!.answered(renewal, { succeeded: true, revision: this.revision, responses: [[], found] });
+  /** Most hear of a new map at once, and some of one after another. */
+  #adopt(host: ModelHost): void {
+    if (host.storeAwayUntilMs > this.nowMs || !this.random.chance(0.6)) return;
+    const maps = this.#maps.filter(({ epoch }) => epoch > host.adopted.epoch);
+    if (maps.length > 0) host.adopt(maps[this.random.chance(0.7) ? maps.length - 1 : this.random.below(maps.length)]!);
   }
 
-  adopt(host: Host, map: ClusterMap): void {
-    if (!this.#isAwake(host) || map.epoch < host.adopted.epoch || map.epoch === 0) return;
-    host.adopted = map;
-    host.liveness!.adopt(map, map === this.map ? this.mapRevision : 0);
-    const incarnation = host.liveness!.raiseTo;
-    if (incarnation === null) return;
-    host.incarnation = incarnation;
-    host.liveness!.raised(incarnation);
-  }
-
-  #conduct(): void {
-    if (this.#delayed) {
-      const { next, down, base } = this.#delayed;
-      this.#delayed = null;
-      const isStill = down.every(([id, revision]) => this.#alive.get(id)?.modRevision === revision);
-      if (base === this.map.epoch && isStill) this.#store(next);
-      return;
-    }
-    const alive = new Map(
-      [...this.#alive].map(([id, { value, modRevision }]) => [id, { record: decodeAliveRecord(value), modRevision }]),
-    );
-    this.#observer.saw(this.now, this.now, { alive, evicted: new Set(), map: this.map });
-    const observed = this.#observer.observed(this.now);
-    const reports = [...this.#reports, ...this.#lastReports];
-    const next = nextMap(this.map, [...this.records.values()], observed, reports, this.options);
-    if (next === this.map) {
-      this.#reports = [];
-      return;
-    }
-    const ids = Object.keys(this.map.hosts).filter((id) => this.map.hosts[id]!.up && !next.hosts[id]!.up);
-    const down = ids.map((id): [string, number] => [id, this.#observer.revisionOf(id)]);
-    if (this.random.chance(0.2)) this.#delayed = { next, down, base: this.map.epoch };
-    else this.#store(next);
-  }
-
-  #store(next: ClusterMap): void {
-    const before = this.map;
-    assert.equal(next.epoch, before.epoch + 1);
-    this.#reports = [];
-    this.map = next;
-    this.mapRevision = ++this.revision;
-    this.maps = [...this.maps.slice(-5), next];
-    for (const record of this.records.values()) {
-      const disks = record.disks.map((disk) => {
-        return next.disks[disk.number]?.standing === 'failed' ? { ...disk, standing: 'failed' as const } : disk;
-      });
-      this.records.set(record.id, { ...record, disks });
-    }
-    next.tables[3]?.forEach((group, pg) => {
-      this.#checkStep(pg, before.tables[3]?.[pg], group);
-    });
-    this.#checkMoves(before, next);
-  }
-
-  copy(pg: number, disk: number): Copy {
-    const key = `${pg} ${disk}`;
-    let copy = this.#copies.get(key);
-    if (!copy) {
-      copy = { lacks: this.#truth[pg]!.version > 0, version: 0, flushed: 0 };
-      this.#copies.set(key, copy);
-    }
-    return copy;
-  }
-
-  #checkStep(pg: number, before: MapGroup | undefined, group: MapGroup): void {
-    const name = `epoch ${this.map.epoch} group ${pg}: ${JSON.stringify(before)} → ${JSON.stringify(group)}`;
-    if (before !== group) this.trace.push(`${this.now}: ${name}`);
-    assert.ok(group.insync.length > 0, `insync is empty: ${name}`);
-    if (group.acting.length > 0) {
-      assert.ok(
-        group.insync.every((disk) => group.acting.includes(disk)),
-        `a complete copy is not written to: ${name}`,
-      );
-    }
-    for (const disk of group.acting) {
-      const isKnown = group.insync.includes(disk) || group.leaving?.[disk] || group.joined?.[disk] !== undefined;
-      assert.ok(isKnown, `disk ${disk} is neither in sync, nor joining, nor leaving: ${name}`);
-      if (group.joined?.[disk] === this.map.epoch) this.copy(pg, disk).lacks = true;
-    }
-    if (before === undefined) return;
-    const truth = this.#truth[pg]!;
-    // One map may find a group standing still and restart it.
-    if (group.acting.length > 0 && (before.acting.length === 0 || group.lossy === this.map.epoch)) {
-      this.restarts++;
-      assert.equal(group.insync.length, 1, `not exactly one restarted: ${name}`);
-      const copy = this.copy(pg, group.insync[0]!);
-      assert.ok(!copy.lacks, `an incomplete copy restarted: ${name}`);
-      if (group.lossy === this.map.epoch) {
-        assert.ok(copy.version >= truth.flushed, `flushed data is lost: ${name}`);
-        truth.version = copy.version;
-      }
-      if (!this.#isKnownDead(group.insync[0]!)) {
-        assert.equal(copy.version, truth.version, `acknowledged data is lost without lossy: ${name}`);
-      }
-      return;
-    }
-    for (const disk of group.insync.filter((member) => !before.insync.includes(member))) {
-      if (!this.#isKnownDead(disk)) this.#checkComplete(pg, disk, name);
-    }
-  }
-
-  /** Known to us and not to the conductor yet: the incarnation that the map has up is gone. It serves nobody. */
-  #isKnownDead(disk: number): boolean {
-    const host = this.#hostOf(this.map, disk);
-    return host.liveness === null || host.incarnation !== this.map.hosts[host.id]!.incarnation || !host.open.has(disk);
-  }
-
-  #checkComplete(pg: number, disk: number, name: string): void {
-    const copy = this.copy(pg, disk);
-    const isComplete = !copy.lacks && copy.version === this.#truth[pg]!.version;
-    assert.ok(isComplete, `disk ${disk} is not complete ${JSON.stringify([copy, this.#truth[pg]])}: ${name}`);
-  }
-
-  #checkMoves(before: ClusterMap, next: ClusterMap): void {
-    const isMoving = (group: MapGroup | undefined) => {
-      if (group?.joined === undefined) return false;
-      // One that is written to in fewer zones without those that join is being repaired.
-      const others = group.acting.filter((disk) => !group.leaving?.[disk] && group.joined?.[disk] === undefined);
-      return new Set(others.map((disk) => next.disks[disk]!.host)).size >= 3;
-    };
-    const moving = next.tables[3]?.filter(isMoving).length ?? 0;
-    const begun = next.tables[3]?.filter((group, pg) => {
-      const earlier = before.tables[3]?.[pg];
-      // One that is on its way already may be joined by a host that returns: that repairs, and moves nothing.
-      const isBegun = earlier?.joined === undefined && !isMoving(earlier);
-      return isMoving(group) && isBegun && (earlier?.acting.length ?? 0) > 0;
-    }).length;
-    if (moving > MOVES_MAX) assert.equal(begun, 0, 'more groups move than may');
-  }
-
-  #hostOf(map: ClusterMap, disk: number): Host {
-    return this.hosts.find(({ id }) => id === map.disks[disk]!.host)!;
-  }
-
-  #answers(host: Host, disk: number): boolean {
-    return (
-      this.#isAwake(host) && host.liveness!.mayAnswer(this.now) && host.open.has(disk) && mayServe(host.adopted, disk)
-    );
-  }
-
-  /** Some writer whose map may be old sends to all of acting; each answers under the same since only. */
+  /** A writer, whose map may be old, sends to all of acting; each answers under the same since only. */
   #reach(pg: number): readonly number[] | null {
-    const map = this.maps[this.random.below(this.maps.length)];
-    const group = map?.tables[3]?.[pg];
-    if (!group || group.acting.length === 0) return null;
+    const writer = this.hosts[this.random.below(this.hosts.length)]!;
+    const map = writer.adopted;
+    const group = map.tables[3]?.[pg];
+    if (!writer.isAwake || !group || group.acting.length === 0) return null;
     for (const disk of group.acting) {
-      const host = this.#hostOf(map!, disk);
-      if (host.adopted.epoch < map!.epoch) this.adopt(host, map!);
-      if (!this.#answers(host, disk)) return null;
-      if (host.adopted.tables[3]![pg]!.since !== group.since) return null;
+      const host = this.hostOf(map, disk);
+      if (host === null || !this.isReached(writer, host)) return null;
+      host.fetch(map.epoch);
+      if (!host.answers(disk) || host.adopted.tables[3]![pg]!.since !== group.since) return null;
     }
     return group.acting;
   }
@@ -343,68 +309,77 @@ export class MapModel {
   #write(pg: number): void {
     const members = this.#reach(pg);
     if (members === null) return;
-    const disks = Object.keys(this.map.disks).map(Number);
-    const copies = disks.map((disk) => this.copy(pg, disk));
-    const version = ++this.#truth[pg]!.version;
-    this.acknowledged++;
-    copies.forEach((copy, index) => {
-      if (members.includes(disks[index]!)) copy.version = version;
-      else copy.lacks = true;
-    });
+    this.copies.write(pg, members);
+    this.writtenAtMs[pg] = this.nowMs;
   }
 
   #flush(pg: number): void {
     const members = this.#reach(pg);
-    if (members === null) return;
-    for (const disk of members) this.copy(pg, disk).flushed = this.copy(pg, disk).version;
-    this.#truth[pg]!.flushed = this.#truth[pg]!.version;
+    if (members !== null) this.copies.flush(pg, members);
   }
 
-  /** A member that joins recovers from one in sync, and says so; its reports of before are heard again and again. */
-  #recover(): void {
+  /** A member that joins recovers from one in sync, and says so. */
+  #recover(): Report[] {
     const made: Report[] = [];
     for (const host of this.hosts) {
       host.adopted.tables[3]?.forEach((group, pg) => {
         for (const [key, joined] of Object.entries(group.joined ?? {})) {
           const disk = Number(key);
-          if (host.adopted.disks[disk]!.host !== host.id || !this.#answers(host, disk)) continue;
+          if (host.adopted.disks[disk]!.host !== host.id || !host.answers(disk)) continue;
           if (this.map.tables[3]![pg]!.since !== group.since || this.random.chance(0.6)) continue;
-          const source = group.insync.find((member) => {
-            const other = this.#hostOf(host.adopted, member);
-            if (other.adopted.epoch < host.adopted.epoch) this.adopt(other, host.adopted);
-            return this.#answers(other, member) && other.adopted.tables[3]![pg]!.insync.includes(member);
-          });
+          const source = group.insync.find((member) => this.#isSource(host, member, pg));
           if (source === undefined) continue;
-          const copy = this.copy(pg, disk);
-          const { version, lacks } = this.copy(pg, source);
-          Object.assign(copy, { version, lacks, flushed: version });
+          this.copies.recover(pg, disk, source);
           made.push({ type: 'in-sync', copies: 3, pg, disk, incarnation: host.incarnation, joined });
         }
       });
     }
-    this.#lastReports = [...this.#lastReports.slice(-40), ...made];
+    return made;
+  }
+
+  #isSource(host: ModelHost, disk: number, pg: number): boolean {
+    const other = this.hostOf(host.adopted, disk);
+    if (other === null || !this.isReached(host, other)) return false;
+    other.fetch(host.adopted.epoch);
+    if (other.adopted.epoch < host.adopted.epoch) return false;
+    return other.answers(disk) && (other.adopted.tables[3]![pg]!.insync ?? []).includes(disk);
+  }
+
+  /** Reports go to the conductor that each host knows of; old ones are heard again. */
+  #report(reports: readonly Report[]): void {
+    for (const report of [...this.#lastReports, ...reports]) {
+      const sender = this.#senderOf(report);
+      const conductor = this.hosts.find(({ id }) => id === sender?.conductor?.conductor);
+      if (sender && conductor && this.isReached(sender, conductor)) conductor.conductor!.report(this.nowMs, report);
+    }
+    const completed = reports.filter(({ type }) => type === 'in-sync');
+    this.#lastReports = [...this.#lastReports, ...completed].slice(-REPORTS_KEPT);
+  }
+
+  #senderOf(report: Report): ModelHost | null {
+    if (report.type === 'reaches') return this.hosts.find(({ id }) => id === report.host) ?? null;
+    return this.hostOf(this.map, report.disk);
   }
 
   /** Whoever may answer a read by its own map has everything that was acknowledged. */
   #read(): void {
     for (const host of this.hosts) {
       host.adopted.tables[3]?.forEach((group, pg) => {
-        for (const disk of group.insync) {
-          if (host.adopted.disks[disk]!.host !== host.id || !this.#answers(host, disk)) continue;
-          if (group.acting.length === 0) continue;
-          this.reads++;
-          this.#checkComplete(
-            pg,
-            disk,
-            `read of ${pg} at ${host.id}, ${this.now}, its map of epoch ${host.adopted.epoch}`,
-          );
-        }
+        if (group.acting.length > 0) this.#readFrom(host, group, pg);
       });
     }
   }
 
-  get isHealthy(): boolean {
-    const groups = this.map.tables[3];
-    return groups?.every(({ acting, insync }) => acting.length === 3 && insync.length === 3) ?? false;
+  #readFrom(host: ModelHost, group: MapGroup, pg: number): void {
+    for (const disk of group.insync) {
+      if (host.adopted.disks[disk]!.host !== host.id || !host.answers(disk)) continue;
+      this.reads++;
+      const name = `read of ${pg} at ${host.id}, ${this.nowMs}, its map of epoch ${host.adopted.epoch}`;
+      this.copies.checkComplete(pg, disk, name);
+    }
   }
+}
+
+function pairOf(one: ModelHost, other: ModelHost): string {
+  return one.id < other.id ? `${one.id} ${other.id}` : `${other.id} ${one.id}`;
 }

@@ -1,11 +1,15 @@
-import { MapModel } from './map-model.js';
+import { MapModel, TICK_MS } from './map-model.js';
+import { mend, trouble } from './map-trouble.js';
 import { Random } from './random.js';
 
+const GROUPS = 6;
 const TICKS = 400;
 /** Restarting takes 30 s, being let in again up to half an hour, and all groups move in turns. */
 const CALM_TICKS = 8000;
+/** So long after all trouble has ended a group may be without a write: who rebooted is waited for 30 s. */
+const STALL_MS_MAX = 60_000;
 /** Of a trace, what is shown of a seed that failed. */
-const TRACE_LINES = 30;
+const TRACE_LINES = 40;
 
 export interface MapRun {
   readonly acknowledged: number;
@@ -29,12 +33,12 @@ export class MapRunError extends Error {
 /** A cluster has trouble, and heals; throws MapRunError for what must not be. */
 export function runMap(seed: number): MapRun {
   const random = new Random(seed);
-  const model = new MapModel(random, 3 + random.below(3), 6);
+  const model = new MapModel(random, 3 + random.below(3), GROUPS);
   try {
     disturb(model);
     const ticks = heal(model);
-    const { acknowledged, reads, restarts } = model;
-    return { acknowledged, reads, restarts, ticks };
+    const { reads, restarts, copies } = model;
+    return { acknowledged: copies.acknowledged, reads, restarts, ticks };
   } catch (error) {
     throw new MapRunError(seed, error as Error, model.trace);
   }
@@ -44,58 +48,37 @@ function disturb(model: MapModel): void {
   const { random } = model;
   for (let tick = 0; tick < 20; tick++) model.tick();
   for (let tick = 0; tick < TICKS; tick++) {
-    if (random.chance(0.12)) fault(model);
-    for (const host of model.hosts) if (random.chance(0.05)) model.start(host);
-    if (random.chance(0.02)) for (const host of model.hosts) model.restoreDisks(host);
+    if (random.chance(0.12)) trouble(model);
+    for (const host of model.hosts) if (random.chance(0.05)) host.start();
+    if (random.chance(0.02)) mend(model);
     model.tick();
-  }
-}
-
-function fault(model: MapModel): void {
-  const { random } = model;
-  const host = model.hosts[random.below(model.hosts.length)]!;
-  const disks = [...host.open.keys()];
-  switch (random.below(8)) {
-    case 0:
-      model.kill(host);
-      return;
-    case 1:
-      model.kill(host);
-      model.start(host);
-      return;
-    case 2:
-      model.reboot(host);
-      return;
-    case 3:
-      host.pausedUntil = model.now + random.below(12_000);
-      return;
-    case 4:
-      if (random.chance(0.3)) for (const each of model.hosts) model.reboot(each);
-      return;
-    case 5:
-      model.newConductor();
-      return;
-    case 6:
-      if (disks.length > 0) model.vanish(host, disks[random.below(disks.length)]!, random.chance(0.5));
-      return;
-    default: {
-      const record = model.records.get(host.id)!;
-      model.records.set(host.id, { ...record, standing: random.chance(0.5) ? 'in' : 'draining' });
-    }
   }
 }
 
 /** Answers the ticks it took. */
 function heal(model: MapModel): number {
+  model.note('all trouble ends');
+  model.healLinks();
   for (const host of model.hosts) {
-    model.start(host);
-    model.restoreDisks(host);
-    model.records.set(host.id, { ...model.records.get(host.id)!, standing: 'in' });
+    host.storeAwayUntilMs = 0;
+    host.pausedUntilMs = 0;
+    host.flaps = 0;
+    host.start();
+    model.changeRecord(host.id, ({ standing }) => ({ standing: standing === 'draining' ? 'in' : standing }));
   }
+  const calmAtMs = model.nowMs;
   for (let tick = 0; tick < CALM_TICKS; tick++) {
     if (model.isHealthy) return tick;
+    if (tick % 50 === 0) mend(model);
     model.tick();
-    if (tick % 50 === 0) for (const host of model.hosts) model.restoreDisks(host);
+    checkStalls(model, calmAtMs);
   }
-  throw new Error(`not healthy: ${JSON.stringify(model.map)}`);
+  throw new Error(`not healthy after ${(CALM_TICKS * TICK_MS) / 1000} s: ${JSON.stringify(model.map)}`);
+}
+
+function checkStalls(model: MapModel, calmAtMs: number): void {
+  model.map.tables[3]?.forEach((group, pg) => {
+    const sinceMs = Math.max(calmAtMs, model.writtenAtMs[pg] ?? 0);
+    if (model.nowMs - sinceMs > STALL_MS_MAX) throw new Error(`group ${pg} stalls: ${JSON.stringify(group)}`);
+  });
 }

@@ -1,0 +1,77 @@
+import { test } from 'brittle';
+import type { MapGroup } from '../lib/cluster/cluster-map.js';
+import { IndexLocks } from '../lib/replication/index-locks.js';
+import type { Inquiries } from '../lib/replication/inquiries.js';
+import { Recovery } from '../lib/replication/recovery.js';
+import { type GroupLayout, listGroup } from '../lib/store/group-list.js';
+import { writeObject } from '../lib/store/object-write.js';
+import { retireObjects } from '../lib/store/retirement.js';
+import { GROUPS, groupOf, newDisk } from './helpers/disks.js';
+import { mapOf } from './helpers/member-script.js';
+import { StepClock } from './helpers/step-clock.js';
+import { until } from './helpers/until.js';
+
+const GROUP = { copies: 3, pg: 0 };
+const LAYOUT: GroupLayout = { groupCount: GROUPS, groupOf, has: () => true };
+const FAMILY = 16;
+/** Of group 0. */
+const INDEX = Array.from({ length: GROUPS }, (_, index) => index).find((index) => groupOf(FAMILY, index) === 0)!;
+const DISK = 2;
+const SYNCED_UNTIL = 25;
+const FORCED = 40;
+
+test('a group that a chosen copy restarted is compared whole, whatever a disk knows of having been in sync', async (t) => {
+  for (const [forced, expected] of [
+    [undefined, []],
+    [FORCED, [INDEX]],
+  ] as const) {
+    const disk = await newDisk(t, { replicated: true, durableActivity: false }, DISK);
+    // Written when the copy that was chosen was no member any more.
+    await writeObject(
+      disk,
+      { pg: 0, family: FAMILY, index: INDEX },
+      [{ layer: 1, limit: 0 }],
+      0,
+      Buffer.alloc(512),
+      20,
+    );
+    await retireObjects(disk, [{ family: FAMILY, index: INDEX, layer: 1, generation: 9, sequence: 9 }]);
+    await disk.groups.setInsync([GROUP], SYNCED_UNTIL);
+    const theirs = [];
+    for await (const entries of listGroup(disk, LAYOUT, 0)) theirs.push(...entries);
+    const entries = theirs.map((entry) => ({ ...entry, modified: 10, active: false }));
+    const asked: unknown[] = [];
+    const joining: Partial<MapGroup> = {
+      acting: [1, DISK],
+      insync: [1],
+      since: FORCED + 1,
+      joined: { [DISK]: FORCED + 1 },
+    };
+    const map = mapOf(FORCED + 1, [{ ...joining, ...(forced && { forced }) }]);
+    const inquiries = {
+      ask: (_: string, build: (request: number) => { type: string; request: number; index?: number }) => {
+        const message = build(asked.length);
+        if (message.type === 'list')
+          return { answer: Promise.resolve({ body: { entries, complete: true } }), cancel() {} };
+        asked.push(message.index);
+        return { answer: new Promise(() => undefined), cancel() {} };
+      },
+    } as unknown as Inquiries;
+    const recovery = new Recovery(disk, new IndexLocks(), {
+      ...{ clock: new StepClock(), inquiries, bootId: 'b1', map: () => map, fetchMap: () => undefined },
+      ...{
+        layout: () => LAYOUT,
+        layers: {} as never,
+        settled: () => Promise.resolve(),
+        onInstalled: () => Promise.resolve(),
+      },
+      onChange: () => undefined,
+      onPulled: () => undefined,
+      onError: (error) => t.fail(String(error)),
+    });
+    t.teardown(() => recovery.close());
+    recovery.mapAdopted(map);
+    await until('it pulls, or is complete', () => asked.length > 0 || recovery.completed.length > 0);
+    t.alike(asked, expected);
+  }
+});
