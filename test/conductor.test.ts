@@ -19,6 +19,7 @@ import type {
   Operation,
   Transaction,
   TransactionResult,
+  Watch,
 } from '../lib/coordination/coordination.js';
 import { hostRecord } from './helpers/map-world.js';
 import { StepClock } from './helpers/step-clock.js';
@@ -29,6 +30,7 @@ const OPTIONS = { ...NEXT_MAP_DEFAULTS, ttlMs: TTL, pgs: 4 };
 /** As much of a store as transactions need; it rejects, or never answers, when told to. */
 class FakeStore {
   readonly data = new Map<string, KeyValue>();
+  readonly #watches = new Set<{ prefix: string; listener: Parameters<Coordination['watch']>[1] }>();
   trouble: 'none' | 'rejects' | 'silent' = 'none';
   revision = 1;
 
@@ -54,7 +56,17 @@ class FakeStore {
   }
 
   #put(key: string, value: Uint8Array): void {
-    this.data.set(key, { key, value, createRevision: 1, modRevision: this.revision, version: 1 });
+    const keyValue = { key, value, createRevision: 1, modRevision: this.revision, version: 1 };
+    this.data.set(key, keyValue);
+    for (const { prefix, listener } of this.#watches) {
+      if (key.startsWith(prefix)) queueMicrotask(() => listener([{ type: 'put', keyValue }], this.revision));
+    }
+  }
+
+  watch(prefix: string, listener: Parameters<Coordination['watch']>[1]): Watch {
+    const watch = { prefix, listener };
+    this.#watches.add(watch);
+    return { close: () => this.#watches.delete(watch) };
   }
 
   get map(): ClusterMap | null {
@@ -80,7 +92,7 @@ class TestHost {
     const disk = id.charCodeAt(0) - 96;
     const record = encodeHostRecord(hostRecord(id, [disk]));
     store.data.set(hostKey(id), { key: hostKey(id), value: record, createRevision: 1, modRevision: 1, version: 1 });
-    this.conductor = new Conductor({ host: id, incarnation, options: OPTIONS });
+    this.conductor = new Conductor({ host: id, incarnation, sinceMs: clock.elapsedMs(), options: OPTIONS });
     this.liveness = new HostLiveness({ host: id, bootId: `${id}1`, incarnation, ttlMs: TTL, marginMs: 500 });
     const failed = (error: unknown) => void this.failures.push(error);
     let adopted = 0;
@@ -93,7 +105,7 @@ class TestHost {
         disks: [{ number: disk, opens: 1, free: 1, room: 'ample' }],
         unreachable: this.unreachable,
       }),
-      storeIncarnation: async (raised) => this.conductor.raised(raised),
+      storeIncarnation: async (raised) => this.conductor.raised(raised, clock.elapsedMs()),
       sawMap: ({ value, modRevision }) => {
         const map = decodeClusterMap(value);
         adopted = map.epoch;
@@ -254,13 +266,27 @@ test('conductor: a store that rejects or never answers is asked again, and nobod
   }
 });
 
+test('conductor: a host that starts again is up as soon as its heartbeat is there, the conductor itself too', async (t) => {
+  const { store, clock, host } = cluster('abc');
+  await clock.pass(3 * TTL);
+  const first = store.conductor;
+  for (const id of [first === 'a' ? 'b' : 'a', first]) {
+    host(id).close();
+    await clock.pass(500);
+    new TestHost(id, 7, store, clock);
+    await clock.pass(100);
+    t.alike([store.map!.hosts[id]!.up, store.map!.hosts[id]!.incarnation], [true, 7], id);
+    t.is(store.conductor, first);
+  }
+});
+
 test('conductor: a map of a newer format is refused with a clear error, and nobody conducts by it', async (t) => {
   const bytes = Buffer.from(JSON.stringify({ format: 99 }));
   t.exception(() => decodeClusterMap(bytes), /format 99.*newer/);
   const { store, clock, host } = cluster('a');
   host('a').close();
   store.data.set('/map', { key: '/map', value: bytes, createRevision: 1, modRevision: 1, version: 1 });
-  const conductor = new Conductor({ host: 'b', incarnation: 1, options: OPTIONS });
+  const conductor = new Conductor({ host: 'b', incarnation: 1, sinceMs: 0, options: OPTIONS });
   const errors: unknown[] = [];
   const driver = new ConductorDriver({
     coordination: store as unknown as Coordination,

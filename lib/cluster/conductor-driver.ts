@@ -1,4 +1,5 @@
-import type { Coordination, Transaction, TransactionResult } from '../coordination/coordination.js';
+import type { Coordination, KeyValue, Transaction, TransactionResult, Watch } from '../coordination/coordination.js';
+import { ALIVE_PREFIX } from './alive-record.js';
 import type { Clock } from './clock.js';
 import type { Conductor } from './conductor.js';
 import type { Report } from './observation.js';
@@ -30,6 +31,10 @@ export class ConductorDriver {
   readonly #options: ConductorDriverOptions;
   #round: Round | null = null;
   #cancel: (() => void) | null = null;
+  /** Of heartbeats, while this host conducts. */
+  #watch: Watch | null = null;
+  /** The next look is made when this round ends. */
+  #isHurried = false;
   #closed = false;
 
   constructor(options: ConductorDriverOptions) {
@@ -44,6 +49,7 @@ export class ConductorDriver {
   close(): void {
     this.#closed = true;
     this.#cancel?.();
+    this.#watch?.close();
     this.#round = null;
   }
 
@@ -72,7 +78,40 @@ export class ConductorDriver {
   }
 
   #end(round: Round): void {
-    if (this.#round === round) this.#round = null;
+    if (this.#round !== round) return;
+    this.#round = null;
+    this.#follow();
+    if (this.#isHurried) this.#hurry();
+  }
+
+  /** Looks now, or when the look that is under way has been dealt with. */
+  #hurry(): void {
+    this.#isHurried = this.#round !== null;
+    if (this.#isHurried) return;
+    this.#cancel?.();
+    this.#tick();
+  }
+
+  /** A host that has started waits for a map: the conductor hears of it before its next look. */
+  #follow(): void {
+    const { conductor, coordination } = this.#options;
+    if (!conductor.isConductor || this.#closed) {
+      this.#watch?.close();
+      this.#watch = null;
+      return;
+    }
+    this.#watch ??= coordination.watch(ALIVE_PREFIX, (events) => {
+      if (events.some(({ type, keyValue }) => type === 'put' && this.#isAwaited(keyValue))) this.#hurry();
+    });
+  }
+
+  #isAwaited(heartbeat: KeyValue): boolean {
+    try {
+      return this.#options.conductor.isAwaited(heartbeat);
+    } catch {
+      // The next look says what is to be done about it.
+      return false;
+    }
   }
 
   async #run(round: Round): Promise<void> {
@@ -80,6 +119,7 @@ export class ConductorDriver {
     const look = await this.#ask(round, conductor.look(round.startedAtMs));
     if (look === null) return;
     conductor.looked(round.startedAtMs, clock.elapsedMs(), look);
+    this.#isHurried ||= conductor.mayTakeAt(clock.elapsedMs());
     for (const { transaction, reason, done } of conductor.decide(clock.elapsedMs())) {
       const result = await this.#ask(round, transaction);
       if (result === null) return;

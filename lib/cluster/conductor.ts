@@ -31,6 +31,8 @@ const STEADY_MS = 1000 * 60;
 export interface ConductorOptions {
   readonly host: string;
   readonly incarnation: number;
+  /** When that began, on this host's clock: before its first heartbeat. */
+  readonly sinceMs: number;
   readonly options: NextMapOptions;
 }
 
@@ -58,6 +60,7 @@ export class Conductor {
   readonly #options: NextMapOptions;
   readonly #reports: ReportBox;
   #incarnation: number;
+  #sinceMs: number;
   #counter = 0;
   /** Of `/conductor`, as it was seen last, and when it was first seen so. Null before the first look. */
   #seen: { record: ConductorRecord | null; modRevision: number; sinceMs: number } | null = null;
@@ -70,9 +73,10 @@ export class Conductor {
   #known: { map: ClusterMap; revision: number } = { map: EMPTY_MAP, revision: 0 };
   #look: Look | null = null;
 
-  constructor({ host, incarnation, options }: ConductorOptions) {
+  constructor({ host, incarnation, sinceMs, options }: ConductorOptions) {
     this.#host = host;
     this.#incarnation = incarnation;
+    this.#sinceMs = sinceMs;
     this.#options = options;
     this.#reports = new ReportBox(options.ttlMs);
   }
@@ -86,9 +90,23 @@ export class Conductor {
     return this.#seen?.record?.host ?? null;
   }
 
-  /** The host raised its incarnation: the key is taken anew under it. */
-  raised(incarnation: number): void {
-    this.#incarnation = Math.max(this.#incarnation, incarnation);
+  /** The host raised its incarnation, before its first heartbeat with it: the key is taken anew under it. */
+  raised(incarnation: number, nowMs: number): void {
+    if (incarnation <= this.#incarnation) return;
+    this.#incarnation = incarnation;
+    this.#sinceMs = nowMs;
+  }
+
+  /** Whether the next look should be made at once: this host may take the role. */
+  mayTakeAt(nowMs: number): boolean {
+    return !this.isConductor && this.#mayTake(nowMs);
+  }
+
+  /** Whether a heartbeat is of a host that waits to be up: all of its guests do. */
+  isAwaited({ key, value }: KeyValue): boolean {
+    if (!this.isConductor) return false;
+    const known = this.#known.map.hosts[key.slice(ALIVE_PREFIX.length)];
+    return decodeAliveRecord(value).incarnation > (known?.incarnation ?? 0);
   }
 
   /** A member's report. Dropped by whoever is not the conductor. */
@@ -194,7 +212,7 @@ export class Conductor {
     });
     const evicted = new Set(evictFound!.map(({ key }) => key.slice(EVICT_PREFIX.length)));
     this.#look = { map: this.#known.map, mapRevision: this.#known.revision, hosts: new Map(hosts), evicted };
-    this.#observer ??= new Observer();
+    this.#observer ??= new Observer({ host: this.#host, incarnation: this.#incarnation, sinceMs: this.#sinceMs });
     this.#observer.saw(sentAtMs, nowMs, { alive: new Map(alive), evicted, map: this.#look.map });
     if (evicted.has(this.#host) && this.#isReplaceable(nowMs)) this.standDown(nowMs);
   }

@@ -18,6 +18,13 @@ export interface Sighting {
   readonly map: ClusterMap;
 }
 
+/** The host that looks, and when its present incarnation began, or later: none of its heartbeats was stored before. */
+export interface OwnIncarnation {
+  readonly host: string;
+  readonly incarnation: number;
+  readonly sinceMs: number;
+}
+
 interface HostView {
   record: AliveRecord | null;
   /** Of `/alive`, 0 where there is none. */
@@ -43,8 +50,14 @@ interface HostView {
  * harms nobody. A conductor that takes over begins a new one.
  */
 export class Observer {
+  readonly #self: OwnIncarnation | null;
   readonly #hosts = new Map<string, HostView>();
   #lookedAtMs: number | null = null;
+
+  /** @param self Whose own heartbeat needs no second look to be seen renewed. */
+  constructor(self: OwnIncarnation | null = null) {
+    this.#self = self;
+  }
 
   /** A look that was sent at `sentAtMs` and answered at `nowMs`. */
   saw(sentAtMs: number, nowMs: number, { alive, evicted, map }: Sighting): void {
@@ -57,7 +70,7 @@ export class Observer {
         view.modRevision = found?.modRevision ?? 0;
         view.record = found?.record ?? null;
         view.firstSeenAtMs = nowMs;
-        view.storedAfterMs = this.#lookedAtMs;
+        view.storedAfterMs = this.#lookedAtMs ?? this.#ownSinceMs(id, view.record, map);
       }
       noteDisks(view, nowMs);
       view.evicted = evicted.has(id);
@@ -67,6 +80,15 @@ export class Observer {
     }
     for (const id of this.#hosts.keys()) if (map.hosts[id] === undefined && !alive.has(id)) this.#hosts.delete(id);
     this.#lookedAtMs = sentAtMs;
+  }
+
+  /**
+   * What names this host's own incarnation was stored after that had begun. Not where hosts start a cluster together: the
+   * first map is to have all of them.
+   */
+  #ownSinceMs(id: string, record: AliveRecord | null, map: ClusterMap): number | null {
+    if (this.#self?.host !== id || map.hosts[id] === undefined) return null;
+    return this.#self.incarnation === record?.incarnation ? this.#self.sinceMs : null;
   }
 
   /** What it knows at `nowMs`, by host. */

@@ -124,7 +124,7 @@ export class ClusterHost implements LinkEvents<Message> {
       failed: (error) => options.note(`the heartbeat was not stored: ${error}`),
       evicted: () => options.note('thrown out'),
     });
-    this.#conductor = new Conductor({ host, incarnation, options: map });
+    this.#conductor = new Conductor({ host, incarnation, sinceMs: this.#startedAtMs, options: map });
     this.#conducting = new ConductorDriver({
       ...{ coordination, clock, ttlMs, conductor: this.#conductor },
       failed: (error) => options.note(`conducting: ${error}`),
@@ -227,7 +227,7 @@ export class ClusterHost implements LinkEvents<Message> {
     const { incarnation } = this.liveness;
     if (incarnation !== this.#incarnation) {
       this.#incarnation = incarnation;
-      this.#conductor.raised(incarnation);
+      this.#conductor.raised(incarnation, this.#options.clock.elapsedMs());
       this.replica.incarnationChanged();
       this.#options.note(`has incarnation ${incarnation}`);
     }

@@ -42,6 +42,8 @@ export interface RoleContext {
   fetchMap(epoch: number): void;
   pgOf(family: number, index: number): number;
   send(disk: number, message: MemberRequest): void;
+  /** Resolves after a while, or when the map or the right to answer has changed. */
+  pause(): Promise<void>;
   /** The epoch that an earlier process of this host had adopted. */
   readonly adoptedAtStart: number;
 }
@@ -471,7 +473,11 @@ export class WriterRole {
       // A host that is not up asks nobody, and would take what it cannot use.
       const map = this.#context.map();
       const isReady = isUpWith(map, host, this.#context.incarnation()) && map.tables[this.#options.copies];
-      const stored = isReady ? await this.#store.read().catch(() => null) : null;
+      if (!isReady) {
+        await this.#context.pause();
+        continue;
+      }
+      const stored = await this.#store.read().catch(() => null);
       if (!stored) {
         await this.#pause();
         continue;
@@ -491,7 +497,9 @@ export class WriterRole {
         if (await this.#claim(next, stored.revision))
           return this.#begin(next.generation, incarnation, null, this.#context.map());
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
-        if (!(await this.#ask(holder.host, record.generation))) await this.#pause();
+        const given = await this.#ask(holder.host, record.generation);
+        // One that has gone meanwhile is asked no more.
+        if (!given && isUpWith(this.#context.map(), holder.host, holder.incarnation)) await this.#pause();
       } else {
         const taken = await this.#takeByFence(stored.record, stored.revision, purpose);
         if (taken) return taken;

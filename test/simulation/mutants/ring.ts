@@ -13,7 +13,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
     name: 'a ring trusted across a reboot',
     why: 'Valid only under the boot id in its header; where every member has a ring of unbroken boot id.',
     edits: [
-      { file: WRITE_RING, find: 'if (found?.bootId === bootId) {', replace: 'if (found) {' },
+      { file: WRITE_RING, find: 'if (found?.bootId === bootId && !rebooted) {', replace: 'if (found) {' },
       {
         file: UNEQUAL,
         find: "return answer.ring.bootId === map.hosts[map.disks[answer.disk]?.host ?? '']?.bootId;",
