@@ -75,7 +75,7 @@ export class ModelHost {
     const incarnation = ++this.incarnation;
     const { ttlMs } = options;
     this.liveness = new HostLiveness({ host: this.id, bootId: this.bootId, incarnation, ttlMs, marginMs: MARGIN_MS });
-    this.conductor = new Conductor({ host: this.id, incarnation, options });
+    this.conductor = new Conductor({ host: this.id, incarnation, sinceMs: nowMs, options });
     this.#decisions = [];
     this.open.clear();
     this.#failed.clear();
@@ -148,7 +148,7 @@ export class ModelHost {
     if (incarnation === null) return;
     this.incarnation = incarnation;
     this.liveness!.raised(incarnation);
-    this.conductor!.raised(incarnation);
+    this.conductor!.raised(incarnation, this.#model.nowMs);
   }
 
   /** Somebody has a newer map: it is fetched. */

@@ -131,8 +131,8 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'lib/cluster/force-removal.js',
-        find: 'since: epoch, lossy: epoch }',
-        replace: 'since: epoch, lossy: 0 }',
+        find: 'since: epoch, lossy: epoch, forced: epoch }',
+        replace: 'since: epoch, lossy: 0, forced: epoch }',
       },
     ],
   },
