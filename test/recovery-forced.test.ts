@@ -63,6 +63,8 @@ test('a group that a chosen copy restarted is compared whole, whatever a disk kn
         layout: () => LAYOUT,
         layers: {} as never,
         settled: () => Promise.resolve(),
+        bytesPerSecond: 1e9,
+        isBusy: () => false,
         onInstalled: () => Promise.resolve(),
       },
       onChange: () => undefined,

@@ -41,6 +41,7 @@ export interface ClusterHostOptions {
   copiesOf(family: number): number;
   /** See ReplicaHostOptions. */
   readonly formerCopiesKeptMs?: number;
+  readonly recoveryBytesPerSecond?: number;
   readonly layers: LayerRules;
   onError(error: unknown): void;
   /** For the log: what the host or, through it, the cluster has done. */
@@ -101,6 +102,7 @@ export class ClusterHost implements LinkEvents<Message> {
         ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, layers, groupCount: map.pgs, onError },
         adoptedAtStart: state.adoptedEpoch,
         ...(options.formerCopiesKeptMs !== undefined && { formerCopiesKeptMs: options.formerCopiesKeptMs }),
+        ...(options.recoveryBytesPerSecond !== undefined && { recoveryBytesPerSecond: options.recoveryBytesPerSecond }),
         incarnation: () => this.liveness.incarnation,
         mayAnswer: () => this.liveness.mayAnswer(clock.elapsedMs()),
         map: () => this.follower.map,

@@ -68,6 +68,12 @@ export class Member {
     return this.#tickets.size;
   }
 
+  /** Whether guests wait for a change or a read here. */
+  get isBusy(): boolean {
+    for (const { request } of this.#tickets) if (request.type === 'change' || request.type === 'read') return true;
+    return false;
+  }
+
   /** A newer session of the host is open: what came by older ones is dropped, or finished first. */
   sessionOpened(host: string, session: number): void {
     this.#sessions.set(host, session);

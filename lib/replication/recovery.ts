@@ -10,6 +10,7 @@ import type { IndexName } from '../store/to-do.js';
 import type { IndexLocks } from './index-locks.js';
 import type { Inquiries } from './inquiries.js';
 import { type LayerRules, underRules } from './layer-rules.js';
+import { differingIndexes } from './list-difference.js';
 import type {
   DescribeAnswer,
   DescribeRequest,
@@ -19,11 +20,15 @@ import type {
   ListRequest,
   Reply,
 } from './messages.js';
+import { PullQueue } from './pull-queue.js';
+import { PullMeter, type RecoveryProgress } from './recovery-progress.js';
 
-/** Indexes of a disk that are pulled at the same time, those that a write waits for not counted. */
-const PULLS_PARALLEL = 4;
-/** Items of a to-do list taken up at once. */
+/** Items of a to-do list taken up at once, ... */
 const ITEMS_BATCH = 64;
+/** ... of which so many wait for their turn at a time. */
+const ITEMS_PARALLEL = 4;
+/** Groups of a disk whose lists are compared at the same time, those that a write waits for not counted. */
+const LISTS_PARALLEL = 4;
 /** Before a source that did not answer as hoped is asked again, unless a new map comes first. */
 const RETRY_MS = 250;
 
@@ -43,6 +48,10 @@ export interface RecoveryContext {
   map(): ClusterMap;
   fetchMap(epoch: number): void;
   layout(copies: number): GroupLayout;
+  /** That a disk may get, but for what writes wait for. */
+  readonly bytesPerSecond: number;
+  /** Whether guests have requests at this host now: recovery gives way to them. */
+  isBusy(): boolean;
   /** Called when more may be complete, or the state of a to-do list has changed. */
   onChange(): void;
   /** To be awaited before an index that was installed is used: what is active there is as new as the group. */
@@ -58,13 +67,21 @@ export interface RecoveryContext {
 interface Joining {
   readonly group: GroupName;
   readonly stay: Stay;
+  /** In which order groups are completed. */
+  readonly rank: number;
   listed: boolean;
+  /** The list is being stored, which another stay's must not mix with. */
+  listing: Promise<void> | null;
+  /** A write waits for the list. */
+  hurried: boolean;
   done: boolean;
   readonly stop: AbortController;
   /** Of this stay, under way: one that ends late must not take an index off a later stay's list. */
   readonly pulls: Map<string, Promise<void>>;
   /** Of them those that a write waits for. */
   readonly urgent: Set<string>;
+  /** Of them those that wait for their turn: given up where a write comes to wait for it. */
+  readonly waiting: Map<string, AbortController>;
   /** Questions that are under way, each with the source that is asked. */
   readonly asked: Map<() => void, { disk: number; host: string }>;
 }
@@ -81,18 +98,32 @@ export class Recovery {
   readonly #locks: IndexLocks;
   readonly #context: RecoveryContext;
   readonly #joining = new Map<string, Joining>();
-  /** Pulls of stays that are over, by group. */
+  /** Pulls and lists of stays that are over, by group. */
   readonly #ending = new Map<string, Promise<void>[]>();
+  readonly #queue: PullQueue;
+  readonly #meter: PullMeter;
   #wake: (() => void)[] = [];
-  #pulling = 0;
+  #joins = 0;
+  /** Lists that are being compared. */
+  #comparing = 0;
   /** Attempts to pull an index that are under way. */
-  readonly #attempts = new Set<Promise<void>>();
+  readonly #attempts = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(disk: Disk, locks: IndexLocks, context: RecoveryContext) {
     this.#disk = disk;
     this.#locks = locks;
     this.#context = context;
+    const { clock, bytesPerSecond, isBusy } = context;
+    this.#queue = new PullQueue({ clock, bytesPerSecond, isBusy });
+    this.#meter = new PullMeter(clock);
+  }
+
+  get progress(): RecoveryProgress {
+    const open = [...this.#joining.values()].filter(({ done }) => !done);
+    const listed = open.filter((joining) => joining.listed);
+    const left = listed.reduce((sum, { group }) => sum + this.#disk.toDo.count(group), 0);
+    return this.#meter.progress(this.#disk.number, open.length, open.length - listed.length, left);
   }
 
   /** Groups whose copy has become complete in the present stay. */
@@ -126,7 +157,7 @@ export class Recovery {
       if (wanted.get(key)?.epoch === joining.stay.epoch) continue;
       end(joining);
       this.#joining.delete(key);
-      this.#ending.set(key, [...(this.#ending.get(key) ?? []), ...joining.pulls.values()]);
+      this.#ending.set(key, [...(this.#ending.get(key) ?? []), ...underWay(joining)]);
     }
     for (const { group, asked } of this.#joining.values()) {
       for (const [cancel, source] of [...asked]) if (!isThere(map, group, source)) cancel();
@@ -135,7 +166,7 @@ export class Recovery {
     this.#wakeAll();
   }
 
-  /** Resolves when no pull of an earlier stay in the group is under way. */
+  /** Resolves when nothing of an earlier stay in the group is under way. */
   async idle(group: GroupName): Promise<void> {
     const key = keyOf(group);
     await Promise.allSettled(this.#ending.get(key) ?? []);
@@ -145,10 +176,15 @@ export class Recovery {
   /** Pulls an index that a write waits for, ahead of all others. Never rejects. */
   async pullNow(group: GroupName, family: number, index: number): Promise<void> {
     const joining = this.#joining.get(keyOf(group));
+    if (joining && !joining.listed) {
+      joining.hurried = true;
+      this.#wakeAll();
+    }
     while (joining && !joining.listed && !joining.stop.signal.aborted) await this.#changed();
     if (joining && this.isToDo(group, family, index)) {
       const name = nameOf(family, index);
       joining.urgent.add(name);
+      joining.waiting.get(name)?.abort();
       this.#wakeAll();
       await this.#pull(joining, family, index).finally(() => joining.urgent.delete(name));
     }
@@ -163,6 +199,7 @@ export class Recovery {
   close(): void {
     this.#closed = true;
     for (const joining of this.#joining.values()) end(joining);
+    this.#queue.close();
     this.#wakeAll();
   }
 
@@ -172,11 +209,15 @@ export class Recovery {
     const joining: Joining = {
       group,
       stay,
+      rank: this.#joins++,
       listed: false,
+      listing: null,
+      hurried: false,
       done: false,
       stop,
       pulls: new Map(),
       urgent: new Set(),
+      waiting: new Map(),
       asked: new Map(),
     };
     this.#joining.set(key, joining);
@@ -191,13 +232,8 @@ export class Recovery {
     await this.#context.settled(group);
     if (stop.signal.aborted) return;
     joining.listed = this.#disk.toDo.isStored(group, stay);
-    while (!joining.listed) {
-      const items = await this.#retried(joining, () => this.#compare(joining));
-      if (!items) return;
-      if (stop.signal.aborted) return;
-      await this.#disk.toDo.store(group, stay, items);
-      joining.listed = true;
-    }
+    if (!joining.listed) await this.#retried(joining, () => this.#list(joining));
+    if (stop.signal.aborted || !joining.listed) return;
     this.#context.onChange();
     this.#wakeAll();
     await this.#work(joining);
@@ -215,39 +251,41 @@ export class Recovery {
     return epoch !== null && epoch >= forced ? epoch : null;
   }
 
-  /**
-   * The indexes that may differ from the source's: those written since this disk was last known to be in sync, its own
-   * active ones, and where either has an entry that the other lacks.
-   */
-  async #compare(joining: Joining): Promise<IndexName[]> {
-    const { group } = joining;
-    const theirs = await this.#listSource(joining);
-    const own = new Map<string, ListedEntry>();
-    for await (const entries of listGroup(this.#disk, this.#context.layout(group.copies), group.pg)) {
-      for (const entry of entries) own.set(entryKey(entry), entry);
+  /** Compares with the source and stores the to-do list. A few groups at a time: each is a walk through two indexes. */
+  async #list(joining: Joining): Promise<void> {
+    const { group, stay, stop } = joining;
+    while (this.#comparing >= LISTS_PARALLEL && !joining.hurried && !stop.signal.aborted) await this.#changed();
+    if (stop.signal.aborted) return;
+    this.#comparing++;
+    try {
+      joining.listing = this.#disk.toDo.store(group, stay, this.#compare(joining));
+      await joining.listing;
+      joining.listed = !stop.signal.aborted;
+    } finally {
+      this.#comparing--;
+      this.#wakeAll();
     }
-    const insync = this.#insyncEpoch(group);
-    const items = new Map<string, IndexName>();
-    const add = ({ family, index }: IndexName) => items.set(`${family}/${index}`, { family, index });
-    for (const entry of theirs) {
-      const key = entryKey(entry);
-      const mine = own.get(key);
-      own.delete(key);
-      if (!mine || mine.kind !== entry.kind || insync === null || entry.modified >= insync || mine.active) add(entry);
-    }
-    for (const entry of own.values()) add(entry);
-    // An active object may have no entry: what was discarded at one copy only.
-    const { groupOf, has } = this.#context.layout(group.copies);
-    for (const { family, index } of this.#disk.index.activeObjects()) {
-      if (has(family) && groupOf(family, index) === group.pg) add({ family, index });
-    }
-    return [...items.values()];
   }
 
-  async #listSource(joining: Joining): Promise<ListedEntry[]> {
+  /** The indexes that may differ from the source's, those that are active here and have no entry among them. */
+  async *#compare(joining: Joining): AsyncGenerator<IndexName> {
+    const { group } = joining;
+    const layout = this.#context.layout(group.copies);
+    const own = listGroup(this.#disk, layout, group.pg);
+    const insync = this.#insyncEpoch(group);
+    for await (const item of differingIndexes(this.#listSource(joining), own, insync)) {
+      if (joining.stop.signal.aborted) throw new NotNow('the stay is over');
+      yield item;
+    }
+    // An active object may have no entry: what was discarded at one copy only.
+    for (const { family, index } of this.#disk.index.activeObjects()) {
+      if (layout.has(family) && layout.groupOf(family, index) === group.pg) yield { family, index };
+    }
+  }
+
+  async *#listSource(joining: Joining): AsyncGenerator<readonly ListedEntry[]> {
     const { group } = joining;
     const { disk, host, epoch } = this.#source(group);
-    const found: ListedEntry[] = [];
     for (let after: ListRequest['after'] = null; ; ) {
       const reply: ListAnswer = await this.#ask<ListAnswer>(joining, host, {
         type: 'list',
@@ -256,9 +294,9 @@ export class Recovery {
         epoch,
         after,
       });
-      found.push(...reply.entries);
+      yield reply.entries;
       const last: ListedEntry | undefined = reply.entries.at(-1);
-      if (reply.complete || !last) return found;
+      if (reply.complete || !last) return;
       after = { family: last.family, index: last.index };
     }
   }
@@ -269,19 +307,11 @@ export class Recovery {
     while (!stop.signal.aborted && !this.#closed) {
       const items = this.#disk.toDo.items(group, null, ITEMS_BATCH);
       if (items.length === 0) return;
-      await Promise.all(items.map(({ family, index }) => this.#pullInTurn(joining, family, index)));
-    }
-  }
-
-  async #pullInTurn(joining: Joining, family: number, index: number): Promise<void> {
-    while (this.#pulling >= PULLS_PARALLEL && !joining.stop.signal.aborted) await this.#changed();
-    if (joining.stop.signal.aborted) return;
-    this.#pulling++;
-    try {
-      await this.#pull(joining, family, index);
-    } finally {
-      this.#pulling--;
-      this.#wakeAll();
+      const left = items[Symbol.iterator]();
+      const pull = async () => {
+        for (const { family, index } of left) await this.#pull(joining, family, index);
+      };
+      await Promise.all(Array.from({ length: ITEMS_PARALLEL }, pull));
     }
   }
 
@@ -290,32 +320,53 @@ export class Recovery {
     const name = nameOf(family, index);
     let pull = joining.pulls.get(name);
     if (!pull) {
-      pull = this.#retried(joining, () => this.#pullOnce(joining, family, index)).then(() => undefined);
+      pull = this.#retried(joining, () => this.#pullInTurn(joining, family, index)).then(() => undefined);
       pull = pull.finally(() => joining.pulls.delete(name));
       joining.pulls.set(name, pull);
     }
     return pull;
   }
 
-  #pullOnce(joining: Joining, family: number, index: number): Promise<void> {
-    const attempt = this.#attempt(joining, family, index).finally(() => this.#attempts.delete(attempt));
+  /** What a write waits for waits for nothing. The turn ends with the attempt: another group may have its source. */
+  async #pullInTurn(joining: Joining, family: number, index: number): Promise<void> {
+    const name = nameOf(family, index);
+    if (joining.urgent.has(name)) {
+      await this.#pullOnce(joining, family, index, true);
+      return;
+    }
+    const given = new AbortController();
+    joining.waiting.set(name, given);
+    const granted = await this.#queue.enter(joining.rank, given.signal);
+    joining.waiting.delete(name);
+    if (!granted) throw new NotNow('it is urgent now, or the stay is over');
+    let bytes = 0;
+    try {
+      bytes = await this.#pullOnce(joining, family, index, joining.urgent.has(name));
+    } finally {
+      this.#queue.leave(bytes);
+    }
+  }
+
+  /** Answers how many bytes were fetched. */
+  #pullOnce(joining: Joining, family: number, index: number, urgent: boolean): Promise<number> {
+    const attempt = this.#attempt(joining, family, index, urgent).finally(() => this.#attempts.delete(attempt));
     this.#attempts.add(attempt);
     return attempt;
   }
 
-  async #attempt(joining: Joining, family: number, index: number): Promise<void> {
+  async #attempt(joining: Joining, family: number, index: number, urgent: boolean): Promise<number> {
     const { group } = joining;
-    const urgent = joining.urgent.has(nameOf(family, index));
+    let fetched = 0;
     const lock = await this.#locks.exclusive(family, index);
     try {
-      if (!this.#disk.toDo.has(group, family, index)) return;
+      if (!this.#disk.toDo.has(group, family, index)) return 0;
       const { disk, host, epoch } = this.#source(group);
       const where = { disk, ...group, epoch, family, index };
       const answer = await this.#ask<DescribeAnswer>(joining, host, { type: 'describe', ...where });
       const { doubts } = answer;
       const description = underRules(answer.description, this.#context.layers);
       const all = [doubts];
-      await pullIndex(this.#disk, { pg: group.pg, family, index }, description, {
+      const pulled = await pullIndex(this.#disk, { pg: group.pg, family, index }, description, {
         group,
         urgent,
         fetch: async ({ layer, serial, offset, length }) => {
@@ -332,6 +383,7 @@ export class Recovery {
         },
         installing: () => this.#disk.ring?.inherit(all),
       });
+      fetched = pulled.fetched;
       await this.#context.onInstalled(this.#disk);
     } catch (error) {
       // There may be more later. A write that waits has the reserve, behind which there is nothing.
@@ -340,7 +392,9 @@ export class Recovery {
     } finally {
       lock.release();
     }
+    this.#meter.pulled(fetched);
     this.#context.onPulled(this.#disk.number, family, index);
+    return fetched;
   }
 
   /** Tries until it succeeds, by whatever map and source there are then. Null once the stay is over. */
@@ -401,8 +455,14 @@ export class Recovery {
   }
 }
 
-function end({ stop, asked }: Joining): void {
+/** What may have an effect on the disk yet when the stay is over. */
+function underWay({ pulls, listing }: Joining): Promise<void>[] {
+  return [...pulls.values(), ...(listing ? [listing] : [])];
+}
+
+function end({ stop, asked, waiting }: Joining): void {
   stop.abort();
+  for (const given of [...waiting.values()]) given.abort();
   for (const cancel of [...asked.keys()]) cancel();
 }
 
@@ -418,8 +478,4 @@ function keyOf({ copies, pg }: GroupName): string {
 
 function nameOf(family: number, index: number): string {
   return `${family}/${index}`;
-}
-
-function entryKey({ family, index, layer }: ListedEntry): string {
-  return `${family}/${index}/${layer}`;
 }

@@ -17,7 +17,9 @@ import { Member, type Outcome, type Ticket } from './member.js';
 import type { ChangeRequest, LookRequest, Message, ReleaseRequest, Reply, ReportMessage } from './messages.js';
 import type { GenerationStep, ImageObjects, ImageOptions, LayerDisk, Objects, Stepped } from './object-io.js';
 import { OwnCopies } from './own-copies.js';
+import { RECOVERY_BYTES_PER_SECOND } from './pull-queue.js';
 import { type Completed, Recovery } from './recovery.js';
+import type { RecoveryProgress } from './recovery-progress.js';
 import type { ReplicaDisk } from './replica-disk.js';
 import { ReplicatedImage } from './replicated-image.js';
 import { step } from './step.js';
@@ -44,6 +46,8 @@ export interface ReplicaHostOptions {
   groupCount: number;
   /** Unless told otherwise, 10 minutes. */
   formerCopiesKeptMs?: number;
+  /** For each disk, unless told otherwise 100 MiB. */
+  recoveryBytesPerSecond?: number;
   /** What is known of layers that are given up, all of it from the start. */
   layers: LayerRules;
   /** The epoch that an earlier process of this host had adopted. */
@@ -127,6 +131,8 @@ export class ReplicaHost implements Objects {
       onInstalled: (installed) => this.#raise(installed, this.#preparing ?? map(), EMPTY_MAP),
       onPulled: (number, family, index) => this.#member.pulled(number, family, index),
       settled: (group) => former.settled(group),
+      bytesPerSecond: this.#options.recoveryBytesPerSecond ?? RECOVERY_BYTES_PER_SECOND,
+      isBusy: () => this.#member.isBusy,
     });
     const former: FormerCopies = new FormerCopies(disk, locks, {
       ...{ clock, layout: layouts, onError, keptMs: this.#options.formerCopiesKeptMs ?? FORMER_COPIES_KEPT_MS },
@@ -137,6 +143,11 @@ export class ReplicaHost implements Objects {
       this.#member.diskFailed(disk.number);
     });
     return { disk, locks, recovery, former, layouts };
+  }
+
+  /** How far each disk of this host is. */
+  get recovery(): RecoveryProgress[] {
+    return [...this.#disks.values()].map(({ recovery }) => recovery.progress);
   }
 
   /** Whether this host serves its guests and peers now. */

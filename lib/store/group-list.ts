@@ -72,7 +72,7 @@ export async function* groupIndexes(
     if (family !== after?.family) from = 0;
     let index = layout.has(family) ? atGroup(layout, family, pg, from) : FIELD_MAX + 1;
     while (index <= FIELD_MAX) {
-      const objects = disk.index.scan(family, index, index + 1, Number.MAX_SAFE_INTEGER);
+      const objects = disk.index.layersAt(family, index);
       if (++lookups % LOOKUPS_BATCH === 0) await pause(disk.system.time, 0);
       if (objects.length > 0) {
         yield objects;

@@ -61,6 +61,7 @@ export class ObjectIndex {
   readonly #directory: string;
   readonly #system: System;
   readonly #key = Buffer.allocUnsafe(KEY_BYTES);
+  readonly #endKey = Buffer.allocUnsafe(KEY_BYTES);
   readonly #onFailure: (error: unknown) => Error;
   readonly #failed: Promise<never>;
   #reject: (error: unknown) => void = () => {};
@@ -140,6 +141,17 @@ export class ObjectIndex {
       limit,
     });
     return Array.from(range, ({ key, value }) => ({ ...decodeKey(key), ...decodeEntry(value) }));
+  }
+
+  /** All entries of one index, in the order of layers. The way to look at many indexes that are far apart. */
+  layersAt(family: number, index: number): IndexedObject[] {
+    const found: IndexedObject[] = [];
+    const end = index < FIELD_MAX ? writeKey(this.#endKey, family, index + 1, 0) : endKey(family, FIELD_MAX + 1);
+    for (const { key, value } of this.#objects.getRange({ start: writeKey(this.#key, family, index, 0), end })) {
+      const { kind, serial, modified, end } = decodeEntry(value);
+      found.push({ family, index, layer: key.readUInt32BE(8), kind, serial, modified, end });
+    }
+    return found;
   }
 
   /** Whether any layer of the family has an entry at `index`. */

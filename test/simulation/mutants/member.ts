@@ -2,6 +2,7 @@ import type { Mutant } from './mutant.js';
 
 const ADMISSION = 'lib/replication/admission.js';
 const MEMBER = 'lib/replication/member.js';
+const LISTS = 'lib/replication/list-difference.js';
 const RECOVERY = 'lib/replication/recovery.js';
 
 /** Of a host that has copies, or makes them complete. */
@@ -104,13 +105,23 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: RECOVERY,
-        find: 'for (const entry of own.values())\n            add(entry);',
-        replace: `await this.#disk.index.commit(() => {
-            for (const { family, index, layer } of own.values()) {
-                this.#disk.index.remove(family, index, layer);
-                this.#disk.activity.forget(this.#disk.layer(family, layer), index);
-            }
-        });`,
+        find: 'for await (const item of differingIndexes(this.#listSource(joining), own, insync)) {',
+        replace: `const theirs = [];
+        for await (const entries of this.#listSource(joining)) theirs.push(entries);
+        const nameOf = ({ family, index, layer }) => family + '/' + index + '/' + layer;
+        const names = new Set(theirs.flat().map(nameOf));
+        for await (const entries of own) {
+            await this.#disk.index.commit(() => {
+                for (const entry of entries.filter((each) => !names.has(nameOf(each)))) {
+                    const { family, index, layer } = entry;
+                    this.#disk.index.remove(family, index, layer);
+                    this.#disk.activity.forget(this.#disk.layer(family, layer), index);
+                }
+            });
+        }
+        async function* again() { yield* theirs; }
+        const left = listGroup(this.#disk, layout, group.pg);
+        for await (const item of differingIndexes(again(), left, insync)) {`,
       },
     ],
   },
@@ -118,8 +129,12 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'own active objects not on the list',
     why: 'The to-do list has all indexes with a later `modified`, and its own active ones.',
     edits: [
-      { file: RECOVERY, find: ' || mine.active)', replace: ')' },
-      { file: RECOVERY, find: 'if (has(family) && groupOf(family, index) === group.pg)', replace: 'if (false)' },
+      { file: LISTS, find: ' || mine.active;', replace: ';' },
+      {
+        file: RECOVERY,
+        find: 'if (layout.has(family) && layout.groupOf(family, index) === group.pg)',
+        replace: 'if (false)',
+      },
     ],
   },
   {
