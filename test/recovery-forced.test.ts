@@ -2,6 +2,7 @@ import { test } from 'brittle';
 import type { MapGroup } from '../lib/cluster/cluster-map.js';
 import { IndexLocks } from '../lib/replication/index-locks.js';
 import type { Inquiries } from '../lib/replication/inquiries.js';
+import { NO_LAYER_RULES } from '../lib/replication/layer-rules.js';
 import { Recovery } from '../lib/replication/recovery.js';
 import { type GroupLayout, listGroup } from '../lib/store/group-list.js';
 import { writeObject } from '../lib/store/object-write.js';
@@ -61,7 +62,7 @@ test('a group that a chosen copy restarted is compared whole, whatever a disk kn
       ...{ clock: new StepClock(), inquiries, bootId: 'b1', map: () => map, fetchMap: () => undefined },
       ...{
         layout: () => LAYOUT,
-        layers: {} as never,
+        layers: NO_LAYER_RULES,
         settled: () => Promise.resolve(),
         bytesPerSecond: 1e9,
         isBusy: () => false,

@@ -33,7 +33,8 @@ export class ModelHost {
   flaps = 0;
   /** By number, what each disk says of how often it was opened. */
   readonly opens = new Map<number, number>();
-  readonly open = new Set<number>();
+  /** Disks that are open, and since when. */
+  readonly open = new Map<number, number>();
   /** Disks that it saw fail or vanish, noted durably: no worker opens one before the map shows that it was gone. */
   readonly #lost = new Set<number>();
   readonly #failed = new Set<number>();
@@ -106,7 +107,7 @@ export class ModelHost {
       this.#lost.delete(disk);
       this.#failed.delete(disk);
       this.opens.set(disk, this.opens.get(disk)! + 1);
-      this.open.add(disk);
+      this.open.set(disk, this.#model.nowMs);
     }
     const known = this.#model.record(this.id);
     if (known !== null && disks.length === 0) return;
@@ -128,7 +129,7 @@ export class ModelHost {
     if (!this.isAwake || this.#renewAtMs > nowMs) return;
     this.#renewAtMs = nowMs + options.ttlMs / 4;
     if (!this.#reachesStore) return;
-    const disks = [...this.open].map((number): OpenDisk => {
+    const disks = [...this.open.keys()].map((number): OpenDisk => {
       return { number, opens: this.opens.get(number)!, free: 0, room: 'ample' };
     });
     const unreachable = this.#model.unreachableFrom(this);

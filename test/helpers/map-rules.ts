@@ -1,6 +1,9 @@
 import { strict as assert } from 'node:assert';
-import { type ClusterMap, type MapGroup, zonesOf } from '../../lib/cluster/cluster-map.js';
+import { type ClusterMap, isDiskUp, type MapGroup, mayServe, zonesOf } from '../../lib/cluster/cluster-map.js';
 import type { MapCopies } from './map-copies.js';
+
+/** So long one that rebooted waits for the others. */
+const RESTART_MS = 30_000;
 
 /** What a map is judged by besides the one before it. */
 export interface MapKnowledge {
@@ -10,6 +13,8 @@ export interface MapKnowledge {
   isKnownDead(disk: number): boolean;
   /** Whether its host renewed within half a TTL of the look that the map was made by, with the boot id that it has. */
   hasRenewed(disk: number): boolean;
+  /** For how long its host has it open, in its present incarnation. */
+  openMs(disk: number): number;
   /** Nobody can give what it had back: banned, or an old image is in its place. */
   isGone(disk: number): boolean;
   /** Whether its host is told to go, or starts over and over, or the administrator takes the disk away. */
@@ -68,7 +73,7 @@ function checkChange(
   if (before === group) return false;
   // One map may find a group standing still and restart it.
   if (group.acting.length > 0 && (before.acting.length === 0 || group.lossy === map.epoch)) {
-    checkRestart(map, pg, group, name, knowledge);
+    checkRestart(map, pg, before, group, name, knowledge);
     return true;
   }
   if (group.acting.length > 0 && before.acting.some((disk) => !group.acting.includes(disk))) {
@@ -92,8 +97,14 @@ function checkChange(
   return false;
 }
 
-function checkRestart(map: ClusterMap, pg: number, group: MapGroup, name: string, knowledge: MapKnowledge): void {
-  const { copies, isKnownDead } = knowledge;
+function checkRestart(
+  map: ClusterMap,
+  pg: number,
+  before: MapGroup,
+  group: MapGroup,
+  name: string,
+  { copies, isKnownDead, isGone, openMs }: MapKnowledge,
+): void {
   assert.equal(group.insync.length, 1, `not exactly one restarted: ${name}`);
   assert.equal(group.since, map.epoch, `it restarted under the same since: ${name}`);
   const disk = group.insync[0]!;
@@ -104,8 +115,11 @@ function checkRestart(map: ClusterMap, pg: number, group: MapGroup, name: string
   }
   assert.ok(!copies.of(pg, disk).lacks, `an incomplete copy restarted: ${name}`);
   assert.ok(copies.hasFlushed(pg, disk), `flushed data is lost: ${name}`);
-  if (group.lossy === map.epoch) copies.restart(pg, disk);
-  else if (!isKnownDead(disk)) copies.checkComplete(pg, disk, `restarted without lossy: ${name}`);
+  if (group.lossy === map.epoch) {
+    const areBack = before.insync.every((each) => isGone(each) || (isDiskUp(map, each) && mayServe(map, each)));
+    assert.ok(areBack || openMs(disk) >= RESTART_MS, `one that rebooted did not wait: ${name}`);
+    copies.restart(pg, disk);
+  } else if (!isKnownDead(disk)) copies.checkComplete(pg, disk, `restarted without lossy: ${name}`);
 }
 
 function checkMoves(old: Table, table: Table, map: ClusterMap, { movesMax }: MapKnowledge): void {

@@ -8,7 +8,7 @@ import { type MapModel, TTL_MS } from './map-model.js';
 
 const HOSTS_MAX = 6;
 /** Fewer are not made by taking hosts away for good. */
-const HOSTS_LEFT_MIN = 3;
+const HOSTS_LEFT_MIN = 2;
 const SECOND_MS = 1000;
 
 /** One thing that happens to a host of the model; answers what it was, or null where it cannot happen now. */
@@ -79,7 +79,7 @@ function cutLinks(model: MapModel, host: ModelHost): string {
 }
 
 function loseDisk(model: MapModel, host: ModelHost): string | null {
-  const disks = [...host.open];
+  const disks = [...host.open.keys()];
   if (!host.isRunning || disks.length === 0) return null;
   const disk = disks[model.random.below(disks.length)]!;
   const isFailure = model.random.chance(0.5);
@@ -148,11 +148,14 @@ function join(model: MapModel, host: ModelHost): string | null {
 }
 
 /** A host that is down is given up, with the last copies that it has; it may come back all the same. */
-function giveUp(model: MapModel, host: ModelHost): string | null {
-  const { map, store } = model;
-  const downMs = model.nowMs - (host.renewals[0]?.atMs ?? 0);
-  if (staying(model).length <= HOSTS_LEFT_MIN || model.banned.has(host.id)) return null;
-  if (map.hosts[host.id]?.up !== false || downMs < TTL_MS) return null;
+function giveUp(model: MapModel): string | null {
+  const { map, store, hosts } = model;
+  const isDown = (host: ModelHost) => map.hosts[host.id]?.up === false && model.nowMs - lastSeenMs(host) >= TTL_MS;
+  const down = hosts.filter((each) => !model.banned.has(each.id) && isDown(each));
+  // One that has last copies before others.
+  const host = down.find(({ id }) => groupsOnlyOn(map, id).length > 0) ?? down[0];
+  if (host === undefined || staying(model).length <= HOSTS_LEFT_MIN) return null;
+  const downMs = model.nowMs - lastSeenMs(host);
   const lost = groupsOnlyOn(map, host.id);
   const chosen = bestCopies(map, host.id, lost, []);
   if (chosen.length < lost.length) return null;
@@ -161,7 +164,11 @@ function giveUp(model: MapModel, host: ModelHost): string | null {
   const view = { map, mapRevision, aliveRevision, record: model.record(host.id)!, recordRevision };
   model.banned.add(host.id);
   model.apply(null, removal(view, { downMs, ttlMs: TTL_MS, chosen }));
-  return `is given up, with the last copies of ${lost.map(({ pg }) => pg)}`;
+  return `and ${host.id} is given up, with the last copies of ${lost.map(({ pg }) => pg)}`;
+}
+
+function lastSeenMs(host: ModelHost): number {
+  return host.renewals[0]?.atMs ?? 0;
 }
 
 const FAULTS: readonly Fault[] = [

@@ -1,4 +1,5 @@
 import { CLUSTER_MUTANTS } from './mutants/cluster.js';
+import { MAP_MUTANTS } from './mutants/map.js';
 import { MEMBER_MUTANTS } from './mutants/member.js';
 import type { Mutant } from './mutants/mutant.js';
 import { RING_MUTANTS } from './mutants/ring.js';
@@ -21,5 +22,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...MEMBER_MUTANTS,
   ...RING_MUTANTS,
   ...CLUSTER_MUTANTS,
+  ...MAP_MUTANTS,
   ...STORE_MUTANTS,
 ];

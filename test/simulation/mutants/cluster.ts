@@ -1,12 +1,10 @@
+import { MAP_TESTS } from './map-tests.js';
 import type { Mutant } from './mutant.js';
 
 const LIVENESS = 'lib/cluster/liveness.js';
 const FOLLOWER = 'lib/cluster/map-follower.js';
 const GROUP_STEPS = 'lib/cluster/group-steps.js';
 const HOST_STEPS = 'lib/cluster/host-steps.js';
-
-/** The random model of the map first: it tells more than the tests that quote a sentence each. */
-const MAP_TESTS = ['next-map-random', 'next-map'];
 
 /** Of the map, who makes it, and who may answer under it. */
 export const CLUSTER_MUTANTS: readonly Mutant[] = [
