@@ -1,6 +1,6 @@
 /** Questions between hosts: each is answered once, goes again by every new session, or is given up. */
 import { test } from 'brittle';
-import { Inquiries } from '../lib/replication/inquiries.js';
+import { INQUIRIES_PER_HOST_MAX, Inquiries } from '../lib/replication/inquiries.js';
 
 function script(): { inquiries: Inquiries; sent: string[] } {
   const sent: string[] = [];
@@ -56,4 +56,29 @@ test('no two requests of a process have the same number', (t) => {
   const number = inquiries.nextRequest();
   inquiries.ask('b', (request) => ({ request }));
   t.alike([number, sent], [1, ['2 to b']]);
+});
+
+test('so many questions wait for a host, more wait for those, and what has to get through does', async (t) => {
+  const { inquiries, sent } = script();
+  const ask = (host: string, ahead?: boolean) => inquiries.ask(host, (request) => ({ request }), ahead);
+  for (let count = 1; count <= INQUIRIES_PER_HOST_MAX; count++) ask('b');
+  sent.length = 0;
+  const [first, second, third] = [ask('b'), ask('b'), ask('b')];
+  t.alike(sent, [], 'at the limit');
+  const at = INQUIRIES_PER_HOST_MAX;
+  ask('c');
+  ask('b', true);
+  t.alike(sent.splice(0), [`${at + 4} to c`, `${at + 5} to b`]);
+  inquiries.replied({ type: 'reply', request: at + 5 });
+  t.alike(sent, [], 'it was not counted');
+  first.cancel();
+  t.is(await first.answer, null);
+  inquiries.replied({ type: 'reply', request: 7 });
+  t.alike(sent.splice(0), [`${at + 2} to b`], 'one for one, in their order');
+  inquiries.linkOpened('b');
+  t.is(sent.splice(0).length, at, 'what was not sent is not sent again');
+  inquiries.cancelWhere((host) => host === 'b');
+  t.alike(await Promise.all([second.answer, third.answer]), [null, null]);
+  ask('b');
+  t.is(sent.length, 1);
 });

@@ -1,8 +1,8 @@
 /** The holder of a writer role: each test holds one sentence of its rules against members that answer by hand. */
 import { test } from 'brittle';
 import type { MapGroup } from '../lib/cluster/cluster-map.js';
-import { ACTIVE_OBJECTS_HIGH, ACTIVE_OBJECTS_MAX } from '../lib/replication/writer.js';
-import { CHAIN, mapOf } from './helpers/member-script.js';
+import { ACTIVE_OBJECTS_HIGH, ACTIVE_OBJECTS_MAX, CHANGES_MAX } from '../lib/replication/writer.js';
+import { CHAIN, mapOf, write } from './helpers/member-script.js';
 import { settle, WriterScript } from './helpers/writer-script.js';
 
 /** One group, which every index of these tests that is a multiple of 4 belongs to. */
@@ -553,6 +553,24 @@ test('of what was acknowledged, it is known which groups no flush has covered', 
 });
 
 /** Makes so many objects active, with the flushes that this brings about unanswered. Answers how many there are. */
+test('so many changes are on their way, and more are held until there are fewer', async (t) => {
+  const script = new WriterScript(mapOf(1));
+  for (let at = 0; at < CHANGES_MAX; at++) script.change(0, write(at * 512, 512));
+  script.notes;
+  script.change(0, write(CHANGES_MAX * 512, 512));
+  t.is(script.notes, '', 'it is held');
+  const shape = { kind: 'nothing' } as const;
+  const within = { offset: 0, length: 512 };
+  script.change(4, { kind: 'equal', merges: '', layer: 1, shape, within, blocks: [] });
+  t.is(script.notes, 'change 4 to 1, change 4 to 2, change 4 to 3', 'what makes copies equal goes ahead');
+  for (const request of script.sent.splice(0, 3)) script.reply(request);
+  await settle();
+  t.is(script.notes, '');
+  for (const request of script.sent.splice(0, 3)) script.reply(request);
+  await settle();
+  t.is(script.notes, 'change 0 to 1, change 0 to 2, change 0 to 3');
+});
+
 async function fill(script: WriterScript, count: number): Promise<number> {
   for (let at = 0; at < count; at++) await script.changed(at * 4);
   return count;

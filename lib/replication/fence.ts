@@ -69,7 +69,7 @@ export class Fence {
       chain: this.#options.chain(),
     };
     const replies = await Promise.all(
-      hosts.map((host) => inquiries.ask(host, (request) => ({ ...message, request })).answer),
+      hosts.map((host) => inquiries.ask(host, (request) => ({ ...message, request }), true).answer),
     );
     // A host that is not up any more answers nobody, and comes back without an older generation.
     if (replies.some((reply) => reply?.refusal)) return null;

@@ -3,8 +3,16 @@ import type { Reply } from './messages.js';
 /** Sends to a host, its own included; what cannot be sent now is asked for by `linkOpened`. */
 export type Send = (host: string, message: { request: number }) => void;
 
+/**
+ * Questions to one host that have no answer; more wait here to be sent. What has to get through, such as a fence, does so
+ * whatever waits, and is not counted.
+ */
+export const INQUIRIES_PER_HOST_MAX = 256;
+
 interface Inquiry {
   readonly host: string;
+  /** Whether it waits for no other, and none for it. */
+  readonly ahead: boolean;
   readonly message: { request: number };
   readonly resolve: (reply: Reply | null) => void;
 }
@@ -13,6 +21,10 @@ interface Inquiry {
 export class Inquiries {
   readonly #send: Send;
   readonly #open = new Map<number, Inquiry>();
+  /** Those that are not sent yet, in their order. */
+  readonly #waiting = new Map<number, Inquiry>();
+  /** By host, how many are sent and counted. */
+  readonly #sent = new Map<string, number>();
   #request = 0;
 
   constructor(send: Send) {
@@ -28,12 +40,14 @@ export class Inquiries {
   ask(
     host: string,
     build: (request: number) => { request: number },
+    ahead = false,
   ): { answer: Promise<Reply | null>; cancel(): void } {
     const message = build(this.nextRequest());
     const answer = new Promise<Reply | null>((resolve) => {
-      this.#open.set(message.request, { host, message, resolve });
+      const inquiry = { host, ahead, message, resolve };
+      if (ahead || this.#sentTo(host) < INQUIRIES_PER_HOST_MAX) this.#begin(inquiry);
+      else this.#waiting.set(message.request, inquiry);
     });
-    this.#send(host, message);
     return { answer, cancel: () => this.#end(message.request, null) };
   }
 
@@ -48,14 +62,46 @@ export class Inquiries {
 
   /** Gives up what was asked of hosts that cannot answer any more. */
   cancelWhere(isGone: (host: string) => boolean): void {
-    for (const [request, { host }] of this.#open) if (isGone(host)) this.#end(request, null);
+    for (const inquiries of [this.#waiting, this.#open]) {
+      for (const [request, { host }] of inquiries) if (isGone(host)) this.#end(request, null);
+    }
+  }
+
+  #begin(inquiry: Inquiry): void {
+    const { host, ahead, message } = inquiry;
+    this.#open.set(message.request, inquiry);
+    if (!ahead) this.#sent.set(host, this.#sentTo(host) + 1);
+    this.#send(host, message);
   }
 
   #end(request: number, reply: Reply | null): boolean {
+    const waiting = this.#waiting.get(request);
+    if (waiting) {
+      this.#waiting.delete(request);
+      waiting.resolve(null);
+      return true;
+    }
     const inquiry = this.#open.get(request);
     if (!inquiry) return false;
     this.#open.delete(request);
     inquiry.resolve(reply);
+    if (!inquiry.ahead) this.#endedAt(inquiry.host);
     return true;
+  }
+
+  #endedAt(host: string): void {
+    const sent = this.#sentTo(host) - 1;
+    if (sent > 0) this.#sent.set(host, sent);
+    else this.#sent.delete(host);
+    for (const [request, inquiry] of this.#waiting) {
+      if (inquiry.host !== host) continue;
+      this.#waiting.delete(request);
+      this.#begin(inquiry);
+      return;
+    }
+  }
+
+  #sentTo(host: string): number {
+    return this.#sent.get(host) ?? 0;
   }
 }

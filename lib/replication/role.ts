@@ -535,10 +535,8 @@ export class WriterRole {
   async #ask(holder: string, generation: number): Promise<boolean> {
     const { vdi } = this.#options;
     const incarnation = this.#context.incarnation();
-    const { answer } = this.#context.inquiries.ask(holder, (request) => ({
-      ...({ type: 'release', vdi, generation, incarnation } as const),
-      request,
-    }));
+    const message = { type: 'release', vdi, generation, incarnation } as const;
+    const { answer } = this.#context.inquiries.ask(holder, (request) => ({ ...message, request }), true);
     this.#asking = true;
     const reply = await answer;
     this.#asking = false;

@@ -6,6 +6,8 @@ import type { Chain } from './object-io.js';
 
 /** Active objects of an image, at most; a change that would make one more waits. */
 export const ACTIVE_OBJECTS_MAX = 1024;
+/** Changes of an image on their way; more are held. More than guests of one host can have requests. */
+export const CHANGES_MAX = 256;
 /** From this many on the oldest are flushed and retired. */
 export const ACTIVE_OBJECTS_HIGH = (ACTIVE_OBJECTS_MAX * 3) / 4;
 /** Retirements that were not answered, at most: the oldest beyond is given up, and its objects stay active there. */
@@ -363,6 +365,7 @@ export class Writer {
       this.#sendFlush(flush);
       this.#settleFlush(flush);
     }
+    this.#admitHeld();
   }
 
   /** The host has a new session: whatever it has not answered goes again. */
@@ -431,6 +434,8 @@ export class Writer {
   #mustWait(held: Held): boolean {
     if (held.change.kind === 'equal') return false;
     if (this.#unequal.size > 0 && this.#unequal.has(held.index)) return true;
+    // What makes copies equal goes ahead: what waits here may wait for that.
+    if (this.#operations.size >= CHANGES_MAX) return true;
     return this.#active.size >= ACTIVE_OBJECTS_MAX && !this.#active.get(layerOf(held), held.index);
   }
 
@@ -523,7 +528,9 @@ export class Writer {
       object.touched = this.#flushesBegun;
     }
     operation.resolve(operation.answers);
-    if (this.#held.length > 0) this.#makeRoom();
+    if (this.#held.length === 0) return;
+    this.#admitHeld();
+    this.#makeRoom();
   }
 
   /** Asks every disk that has not answered for its groups under their present `since`, each with one request. */
