@@ -1,3 +1,4 @@
+import { OBJECT_BYTES } from './constants.js';
 import type { Disk, LayerView } from './disk.js';
 import { HOLE, NO_END, NOTHING, OBJECT } from './entry.js';
 import { isWhole } from './file-content.js';
@@ -58,7 +59,7 @@ async function discardOwn(
     if (offset >= size && !(offset === 0 && size === 0)) return;
     if (offset === 0 && length >= size) {
       const { layer } = file.layer;
-      if (disk.resolve(place.family, layers, place.index, 1)) await replaceByHole(disk, place, layer, epoch, order);
+      if (mayShowBelow(layers, place.index)) await replaceByHole(disk, place, layer, epoch, order);
       else await discardEntry(disk, place, layer, epoch, order);
       return;
     }
@@ -72,6 +73,14 @@ async function discardOwn(
   } finally {
     disk.files.release(file);
   }
+}
+
+/**
+ * Whether a layer below could have something here. What it has is not looked at: some copies may have merged it into this
+ * one already, and others not, and they are to come to the same.
+ */
+function mayShowBelow(layers: readonly LayerView[], index: number): boolean {
+  return layers.length > 1 && index * OBJECT_BYTES < layers[0]!.limit;
 }
 
 async function punch(disk: Disk, file: OpenFile, offset: number, length: number): Promise<void> {

@@ -7,6 +7,9 @@ import { fileName, NO_END, OBJECT } from '../../lib/store/entry.js';
 import type { DirectoryEntry } from '../../lib/store/files.js';
 import type { Disk } from '../../lib/store/index.js';
 import { type DescribedLayer, describeIndex } from '../../lib/store/object-describe.js';
+import { workOf } from '../../lib/vdi/family.js';
+import { decodeRecord, type FamilyRecord, KEY } from '../../lib/vdi/records.js';
+import type { SimulatedStore } from './coordination-store.js';
 import type { ImageModel } from './image-model.js';
 import type { Run } from './simulated-host.js';
 import type { SimulatedImage } from './simulated-image.js';
@@ -108,9 +111,12 @@ export class Checkers {
   async #waitForSpace(): Promise<void> {
     const deadlineMs = this.#world.scheduler.nowMs + GIVEN_BACK_MS;
     for (;;) {
+      const families = this.#world.store.peekRange(KEY.families);
+      const working = families.filter(({ value }) => workOf(decodeRecord<FamilyRecord>(value)).length > 0);
       const kept = (
         await Promise.all(this.#world.hosts.flatMap(({ run }) => run!.disks).map(whatIsKept(this.#world)))
       ).filter((what) => what !== null);
+      for (const { key } of working) kept.push(`${key} has layers that are to go`);
       if (kept.length === 0) return;
       if (this.#world.scheduler.nowMs > deadlineMs) throw new Error(`space is not given back: ${kept.join('; ')}`);
       await new Promise<void>((resolve) => this.#world.scheduler.after(GIVEN_BACK_MS / 100, resolve));
@@ -192,8 +198,21 @@ async function survey(image: SimulatedImage, run: Run): Promise<string> {
   return `${parts.join(', ')} to ${await opened.end(image.indexes * OBJECT_BYTES)}, size ${size}`;
 }
 
+/** The layers of a family that something refers to, by what is stored at this moment. */
+function layersOf(store: SimulatedStore, family: number): ReadonlySet<number> {
+  const found = store.peek(KEY.family(family));
+  if (!found) return new Set();
+  const record = decodeRecord<FamilyRecord>(found.value);
+  const isGone = new Set(workOf(record));
+  return new Set(
+    Object.keys(record.layers)
+      .map(Number)
+      .filter((layer) => !isGone.has(layer)),
+  );
+}
+
 /** What a disk has that it should not have, in words, or null. */
-function whatIsKept({ map, placement }: World): (disk: Disk) => Promise<string | null> {
+function whatIsKept({ map, placement, store }: World): (disk: Disk) => Promise<string | null> {
   return async (disk) => {
     if (disk.failed) return null;
     const isMember = (copies: number, pg: number) => {
@@ -206,7 +225,9 @@ function whatIsKept({ map, placement }: World): (disk: Disk) => Promise<string |
     const isForeign = (family: number, index: number) =>
       !isMember(placement.copiesOf(family), placement.pgOf(family, index));
     for (let family = disk.index.nextFamily(0); family !== null; family = disk.index.nextFamily(family + 1)) {
-      for (const { index, kind, serial } of disk.index.scan(family, 0, FIELD_MAX + 1, Number.MAX_SAFE_INTEGER)) {
+      const layers = layersOf(store, family);
+      for (const { index, layer, kind, serial } of disk.index.scan(family, 0, FIELD_MAX + 1, Number.MAX_SAFE_INTEGER)) {
+        if (!layers.has(layer)) return `disk ${disk.number} has ${family}/${layer}/${index}, which nothing refers to`;
         if (isForeign(family, index)) return `disk ${disk.number} has index ${family}/${index}`;
         if (kind === OBJECT) names.add(`${placement.pgOf(family, index)}/${fileName(family, index, serial)}`);
       }
