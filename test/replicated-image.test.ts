@@ -2,32 +2,15 @@ import { test } from 'brittle';
 import { ImageRefresh } from '../lib/replication/image-refresh.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { ReplicatedImage } from '../lib/replication/replicated-image.js';
-import { World } from './simulation/world.js';
+import { onThreeHosts } from './helpers/three-hosts.js';
+import type { World } from './simulation/world.js';
 
 const NO_HANDLE = Number.POSITIVE_INFINITY;
-/** All of a test, in simulated milliseconds. */
-const RUN_MS = 10 * 60_000;
 const INDEXES = 64;
 
 /** Runs `body` with an image on each of three hosts that serve. */
-async function onThreeHosts(body: (images: readonly ReplicatedImage[], world: World) => Promise<void>): Promise<void> {
-  const world = new World({ seed: 1, hosts: 3, disksPerHost: 2, pgs: 8, copies: [2] });
-  for (const host of world.hosts) host.start();
-  let ended = false;
-  const isOver = () => ended || world.failure !== null;
-  await world.scheduler.run({ untilMs: RUN_MS, until: () => world.unhealthy === null || isOver() });
-  const running = openAll(world)
-    .then((images) => body(images, world))
-    .then(
-      () => {
-        ended = true;
-      },
-      (error) => world.defect('test', error),
-    );
-  await world.scheduler.run({ untilMs: RUN_MS, until: isOver });
-  if (world.failure) throw world.failure;
-  if (!ended) throw new Error('stuck');
-  await running;
+function onImages(body: (images: readonly ReplicatedImage[], world: World) => Promise<void>): Promise<void> {
+  return onThreeHosts(async (world) => body(await openAll(world), world));
 }
 
 async function openAll({ hosts }: World): Promise<ReplicatedImage[]> {
@@ -38,7 +21,7 @@ async function openAll({ hosts }: World): Promise<ReplicatedImage[]> {
 }
 
 test('next, end and seek find on every host what is anywhere', async (t) => {
-  await onThreeHosts(async (images) => {
+  await onImages(async (images) => {
     const [first] = images as [ReplicatedImage, ...ReplicatedImage[]];
     for (const index of [3, 4, 40]) await first.write(index, 8192, Buffer.alloc(4096, index), NO_HANDLE);
     for (const image of images) {
@@ -59,7 +42,7 @@ test('next, end and seek find on every host what is anywhere', async (t) => {
 });
 
 test('what is cut off is gone on every host', async (t) => {
-  await onThreeHosts(async (images) => {
+  await onImages(async (images) => {
     const [first, second] = images as [ReplicatedImage, ReplicatedImage];
     for (let index = 0; index < INDEXES; index++) await first.write(index, 0, Buffer.alloc(8192, 1), NO_HANDLE);
     await second.truncate(10 * OBJECT_BYTES + 4096);
@@ -76,7 +59,7 @@ test('what is cut off is gone on every host', async (t) => {
 });
 
 test('a look is answered by another copy when one is gone', async (t) => {
-  await onThreeHosts(async (images, world) => {
+  await onImages(async (images, world) => {
     const [first, second] = images as [ReplicatedImage, ReplicatedImage];
     for (let index = 0; index < INDEXES; index++) await first.write(index, 0, Buffer.alloc(4096, 1), NO_HANDLE);
     world.hosts[2]!.kill();
@@ -86,7 +69,7 @@ test('a look is answered by another copy when one is gone', async (t) => {
 });
 
 test('a host that wrote under an older generation reads the image anew', async (t) => {
-  await onThreeHosts(async (images) => {
+  await onImages(async (images) => {
     const [first, second] = images as [ReplicatedImage, ReplicatedImage];
     await first.write(0, 0, Buffer.alloc(4096, 1), NO_HANDLE);
     await second.write(0, 0, Buffer.alloc(4096, 2), NO_HANDLE);

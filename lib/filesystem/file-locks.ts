@@ -1,4 +1,5 @@
-import type { Coordination } from '../coordination/coordination.js';
+import { isUnavailable } from '../cluster/patient-coordination.js';
+import type { Coordination, Transaction } from '../coordination/coordination.js';
 import { OperationError } from '../fuse/errno.js';
 import type { InterruptSignal } from '../fuse/operations.js';
 import { decodeLocks, encodeLocks } from './lock-record.js';
@@ -37,6 +38,11 @@ export class FileLocks {
     return this.#pending === 0 && this.#waits.size === 0;
   }
 
+  /** Whether somebody waits for a lock here. */
+  get waits(): boolean {
+    return this.#waits.size > 0;
+  }
+
   /** Answers what `question` makes of the stored locks, which it must not change. */
   ask<T>(question: (table: LockTable) => T): Promise<T> {
     return this.#inTurn(async () => {
@@ -62,6 +68,31 @@ export class FileLocks {
     const decision = await this.#inTurn(() => this.#apply((table) => table.set(wish, wait), accept));
     // The wait itself is not part of the turn, or nobody could end it.
     check(waiting === null ? decision : await waiting);
+  }
+
+  /**
+   * Hosts whose locks stand in the way: of what is wished, or else of those who wait.
+   */
+  inTheWay(wish: LockWish | null): Promise<string[]> {
+    return this.ask((table) => {
+      const wishes = wish ? [wish] : table.wishes;
+      return wishes.flatMap((each) => table.conflicts(each).map(({ host }) => host));
+    });
+  }
+
+  /**
+   * Drops the locks of these hosts by a transaction that contains `compare` and `success`. False where others were
+   * faster. Rejects as the store does.
+   */
+  dropHosts(hosts: readonly string[], also: Required<Pick<Transaction, 'compare' | 'success'>>): Promise<boolean> {
+    return this.#inTurn(async () => {
+      await this.#refresh();
+      const draft = this.#table.copy();
+      for (const host of hosts) draft.dropHost(host);
+      if (!(await this.#store(draft, also))) return false;
+      this.#table = draft;
+      return true;
+    });
   }
 
   /** Forgets all locks of a file that is no more; who waits for one gets ESTALE. */
@@ -100,7 +131,8 @@ export class FileLocks {
       const draft = this.#table.copy();
       const result = event(draft);
       const woken = draft.wake();
-      if (draft.locks !== this.#table.locks && !(await this.#store(draft))) continue;
+      // Where the store did not answer, what was stored is found out: an owner's lock may be taken twice.
+      if (draft.locks !== this.#table.locks && !(await this.#storePatiently(draft))) continue;
       this.#table = draft;
       accept(result);
       for (const { waiter, decision } of woken) this.#end(waiter, (wait) => wait.resolve(decision));
@@ -129,14 +161,29 @@ export class FileLocks {
     this.#modRevision = modRevision;
   }
 
-  async #store(draft: LockTable): Promise<boolean> {
+  async #store(
+    draft: LockTable,
+    also: Required<Pick<Transaction, 'compare' | 'success'>> = { compare: [], success: [] },
+  ): Promise<boolean> {
     const { locks } = draft;
     const { succeeded, revision } = await this.#coordination.transaction({
-      compare: [{ key: this.#key, modRevision: this.#modRevision }],
-      success: [locks.length === 0 ? { delete: this.#key } : { put: this.#key, value: encodeLocks(locks) }],
+      compare: [{ key: this.#key, modRevision: this.#modRevision }, ...also.compare],
+      success: [
+        locks.length === 0 ? { delete: this.#key } : { put: this.#key, value: encodeLocks(locks) },
+        ...also.success,
+      ],
     });
     if (succeeded) this.#modRevision = locks.length === 0 ? 0 : revision;
     return succeeded;
+  }
+
+  async #storePatiently(draft: LockTable): Promise<boolean> {
+    try {
+      return await this.#store(draft);
+    } catch (error) {
+      if (isUnavailable(error)) return false;
+      throw error;
+    }
   }
 
   #wait(waiter: number, signal: InterruptSignal): Promise<LockDecision> {

@@ -188,12 +188,12 @@ export class Filesystem implements Operations {
     return attributes;
   }
 
-  async setattr(node: number, _handle: number | null, changes: SetAttributes): Promise<Attributes> {
+  async setattr(node: number, handle: number | null, changes: SetAttributes): Promise<Attributes> {
     if (node === ROOT_NODE) return this.#directory.change(changes);
     const vdi = await this.#vdis.load(node);
     const { size, ...others } = changes;
     if (size !== undefined) {
-      await vdi.resize(size);
+      await vdi.resize(size, handle === null ? undefined : this.#handles.generation(handle));
       // That has set it; truncate(2) asks for both.
       if (others.mtime === 'now') delete others.mtime;
     }
@@ -266,8 +266,10 @@ export class Filesystem implements Operations {
 
   async open(node: number, flags: number, context: Context): Promise<Opened> {
     if (node === ROOT_NODE) throw new OperationError('EISDIR');
-    await this.#vdis.load(node);
-    const handle = this.#handles.add(node, flags, context);
+    const vdi = await this.#vdis.load(node);
+    // Another host may have had it since this one looked last.
+    await vdi.refresh();
+    const handle = this.#handles.add(node, flags, context, vdi.generation());
     // It may have been removed between the look-up and the handle.
     await this.#vdis.removed(node);
     await this.#vdis.record(node).catch((error) => {
@@ -278,28 +280,32 @@ export class Filesystem implements Operations {
     return { handle };
   }
 
-  read(node: number, _handle: number, offset: number, buffer: Buffer, flags: number): Promise<number> {
+  read(node: number, handle: number, offset: number, buffer: Buffer, flags: number): Promise<number> {
     if (flags & constants.O_DIRECT && (buffer.length % SECTOR_BYTES || offset % SECTOR_BYTES)) {
       return Promise.reject(new OperationError('EINVAL', 'O_DIRECT in other units than sectors'));
     }
     const vdi = this.#vdis.loaded(node);
-    return vdi ? vdi.read(offset, buffer) : this.#vdis.load(node).then((loaded) => loaded.read(offset, buffer));
+    const opened = this.#handles.generation(handle);
+    if (vdi) return vdi.read(offset, buffer, opened);
+    return this.#vdis.load(node).then((loaded) => loaded.read(offset, buffer, opened));
   }
 
-  write(node: number, _handle: number, offset: number, data: Buffer, flags: number): Promise<number> {
+  write(node: number, handle: number, offset: number, data: Buffer, flags: number): Promise<number> {
     if (flags & constants.O_DIRECT && (data.length % SECTOR_BYTES || offset % SECTOR_BYTES)) {
       return Promise.reject(new OperationError('EINVAL', 'O_DIRECT in other units than sectors'));
     }
-    if (flags & constants.O_DSYNC) return this.#writeThrough(node, offset, data, flags);
+    const opened = this.#handles.generation(handle);
+    if (flags & constants.O_DSYNC) return this.#writeThrough(node, opened, offset, data, flags);
     const vdi = this.#vdis.loaded(node);
-    return vdi ? vdi.write(offset, data) : this.#vdis.load(node).then((loaded) => loaded.write(offset, data));
+    if (vdi) return vdi.write(offset, data, opened);
+    return this.#vdis.load(node).then((loaded) => loaded.write(offset, data, opened));
   }
 
   // With O_SYNC or O_DSYNC the kernel sends the write alone: no fsync follows it.
-  async #writeThrough(node: number, offset: number, data: Buffer, flags: number): Promise<number> {
+  async #writeThrough(node: number, opened: number, offset: number, data: Buffer, flags: number): Promise<number> {
     const vdi = await this.#vdis.load(node);
-    const written = await vdi.write(offset, data);
-    await vdi.flush((flags & constants.O_SYNC) !== constants.O_SYNC);
+    const written = await vdi.write(offset, data, opened);
+    await vdi.flush((flags & constants.O_SYNC) !== constants.O_SYNC, opened);
     return written;
   }
 
@@ -307,8 +313,8 @@ export class Filesystem implements Operations {
     await this.#locks.flushOwner(node, handle, owner);
   }
 
-  async fsync(node: number, _handle: number, dataOnly: boolean): Promise<void> {
-    await (await this.#vdis.load(node)).flush(dataOnly);
+  async fsync(node: number, handle: number, dataOnly: boolean): Promise<void> {
+    await (await this.#vdis.load(node)).flush(dataOnly, this.#handles.generation(handle));
   }
 
   async release(node: number, handle: number): Promise<void> {
@@ -321,25 +327,27 @@ export class Filesystem implements Operations {
     await this.#vdis.removeIfUnused(node);
   }
 
-  async fallocate(node: number, _handle: number, mode: number, offset: number, length: number): Promise<void> {
+  async fallocate(node: number, handle: number, mode: number, offset: number, length: number): Promise<void> {
     const vdi = await this.#vdis.load(node);
+    const opened = this.#handles.generation(handle);
     const keepSize = (mode & FALLOC_KEEP_SIZE) !== 0;
     switch (mode & ~FALLOC_KEEP_SIZE) {
       case 0:
-        return vdi.allocate(offset, length, keepSize);
+        return vdi.allocate(offset, length, keepSize, opened);
       case FALLOC_PUNCH_HOLE:
-        return vdi.discard(offset, length);
+        return vdi.discard(offset, length, opened);
       case FALLOC_ZERO_RANGE:
-        if (!keepSize) await vdi.grow(offset + length);
-        return vdi.discard(offset, length);
+        if (!keepSize) await vdi.grow(offset + length, opened);
+        return vdi.discard(offset, length, opened);
       default:
         throw new OperationError('EOPNOTSUPP');
     }
   }
 
-  async lseek(node: number, _handle: number, offset: number, whence: number): Promise<number> {
+  async lseek(node: number, handle: number, offset: number, whence: number): Promise<number> {
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new OperationError('EINVAL');
-    const found = await (await this.#vdis.load(node)).seek(offset, whence);
+    const vdi = await this.#vdis.load(node);
+    const found = await vdi.seek(offset, whence, this.#handles.generation(handle));
     if (found === null) throw new OperationError('ENXIO');
     return found;
   }
@@ -350,10 +358,11 @@ export class Filesystem implements Operations {
     length: number,
   ): Promise<number> {
     const [from, to]: [Vdi, Vdi] = [await this.#vdis.load(source.node), await this.#vdis.load(target.node)];
-    const bytes = Math.min(length, from.size - source.offset);
+    const { size } = await from.current();
+    const bytes = Math.min(length, size - source.offset);
     if (bytes <= 0) return 0;
     // Sharing costs a few transactions: not worth it for a file of less than an object.
-    if (source.offset === target.offset && from.size >= OBJECT_BYTES && from.id !== to.id) {
+    if (source.offset === target.offset && size >= OBJECT_BYTES && from.id !== to.id) {
       if (await this.#vdis.share(from, to, source.offset, source.offset + bytes)) return bytes;
     }
     return copyBytes(from, source.offset, to, target.offset, bytes);

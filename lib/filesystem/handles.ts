@@ -25,13 +25,15 @@ const DATABASE_PREFIX = 'boot-';
 /** Handles are numbered from 1. */
 const SPARE: SpareContent<number, HandleRecord> = {
   key: (number) => -1 - number,
-  value: (bytes) => ({ vdi: 0, flags: 0, unique: '0'.repeat(bytes) }),
+  value: (bytes) => ({ vdi: 0, flags: 0, generation: 0, unique: '0'.repeat(bytes) }),
 };
 
 export interface HandleRecord {
   vdi: number;
   /** Flags of open(2). */
   flags: number;
+  /** The writer generation that the image had then: another host may take the image over since. */
+  generation: number;
   /** The kernel's number of the request that opened it, in decimal: one that comes again finds its handle. */
   unique: string;
 }
@@ -87,6 +89,11 @@ export class Handles {
     return this.#handles.size;
   }
 
+  /** The writer generation that the image had when the handle was opened; of one that is not known, none. */
+  generation(handle: number): number {
+    return this.#handles.get(handle)?.generation ?? Number.POSITIVE_INFINITY;
+  }
+
   get(handle: number): HandleRecord | undefined {
     return this.#handles.get(handle);
   }
@@ -95,14 +102,14 @@ export class Handles {
    * A new handle, stored; the same one again for a request that is sent again. The image counts as open from the call
    * on. Throws OperationError ENOSPC or EIO where it cannot be stored.
    */
-  add(vdi: number, flags: number, request: { unique: bigint; resent: boolean }): number {
+  add(vdi: number, flags: number, request: { unique: bigint; resent: boolean }, generation: number): number {
     const unique = String(request.unique);
     if (request.resent) {
       for (const [handle, record] of this.#handles) {
         if (record.unique === unique && record.vdi === vdi) return handle;
       }
     }
-    const record = { vdi, flags, unique };
+    const record = { vdi, flags, generation, unique };
     try {
       if (this.#next === this.#reserved) this.#reserve(this.#reserved + BLOCK);
       this.#store(() => this.#database.putSync(this.#next, record));

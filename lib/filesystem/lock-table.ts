@@ -82,6 +82,16 @@ export class LockTable {
     this.#locks = locks;
   }
 
+  /** What those who wait wish for. */
+  get wishes(): LockWish[] {
+    return this.#waiters.map(({ wish }) => wish);
+  }
+
+  /** All locks that stand in the way of the wish. */
+  conflicts(wish: LockWish): FileLock[] {
+    return this.#locks.filter((lock) => conflicts(lock, wish));
+  }
+
   /** The first lock that stands in the way of the wish. */
   test(wish: LockWish): FileLock | null {
     let first: FileLock | null = null;

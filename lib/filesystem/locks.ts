@@ -1,11 +1,30 @@
+import type { Clock } from '../cluster/clock.js';
+import type { DownHosts } from '../cluster/down-hosts.js';
+import { SYSTEM_CLOCK } from '../cluster/system-clock.js';
 import type { Coordination, Watch } from '../coordination/coordination.js';
 import { OperationError } from '../fuse/errno.js';
 import type { HeldLock, InterruptSignal, LockRequest } from '../fuse/operations.js';
+import type { GenerationStep, Stepped } from '../replication/object-io.js';
 import { LAST_BYTE } from './byte-range.js';
 import { FileLocks } from './file-locks.js';
 import type { LockWish } from './lock-table.js';
 
 const PREFIX = '/locks/';
+
+/** Ends what hosts that are down have of images. */
+export interface LockBreaker {
+  /** Which of these hosts are down, by the newest map. */
+  down(hosts: readonly string[]): Promise<DownHosts>;
+  /** See Vdis.endHandles. */
+  endHandles(
+    vdi: number,
+    hosts: readonly string[],
+    change: (step: GenerationStep) => Promise<Stepped<void>>,
+  ): Promise<void>;
+}
+
+/** How often those who wait for a lock look whether the host that has it is down. */
+const DOWN_CHECK_MS = 1000;
 
 /**
  * The file locks that guests' processes take, cluster-wide: every decision is made on what is stored and answered when
@@ -15,12 +34,19 @@ const PREFIX = '/locks/';
 export class Locks {
   readonly #coordination: Coordination;
   readonly #host: string;
+  readonly #clock: Clock;
+  readonly #breaker: LockBreaker | null;
+  #cancelCheck: (() => void) | null = null;
+  #closed = false;
   readonly #files = new Map<number, FileLocks>();
   readonly #watch: Watch;
 
-  constructor(coordination: Coordination, host: string) {
+  /** With a `breaker`, locks of hosts that are down do not stand in the way. */
+  constructor(coordination: Coordination, host: string, breaker: LockBreaker | null = null, clock = SYSTEM_CLOCK) {
     this.#coordination = coordination;
     this.#host = host;
+    this.#breaker = breaker;
+    this.#clock = clock;
     this.#watch = coordination.watch(PREFIX, (events) => {
       for (const { keyValue } of events) this.#files.get(vdiOf(keyValue.key))?.recheck();
     });
@@ -29,6 +55,7 @@ export class Locks {
   /** The first lock that stands in the way of the request, or null. The pid is 0 for a lock of another host. */
   async getlk(vdi: number, handle: number, request: LockRequest): Promise<HeldLock | null> {
     const wish = this.#wish(handle, request);
+    await this.#use(vdi, (file) => this.#breakLocks(vdi, file, wish));
     const lock = await this.#use(vdi, (file) => file.ask((table) => table.test(wish)));
     if (lock === null) return null;
     const { type, start, end, pid, host } = lock;
@@ -42,7 +69,49 @@ export class Locks {
    */
   async setlk(vdi: number, handle: number, request: LockRequest, signal: InterruptSignal): Promise<void> {
     const wish = this.#wish(handle, request);
-    await this.#use(vdi, (file) => file.set(wish, request.wait, signal));
+    await this.#use(vdi, async (file) => {
+      await this.#breakLocks(vdi, file, wish);
+      if (request.wait) this.#checkLater();
+      await file.set(wish, request.wait, signal);
+    });
+  }
+
+  /** Ends the locks of hosts that are down, where they stand in the way of the wish or, without one, of those who wait. */
+  async #breakLocks(vdi: number, file: FileLocks, wish: LockWish | null): Promise<void> {
+    const breaker = this.#breaker;
+    if (!breaker || wish?.type === 'unlock') return;
+    const others = (await file.inTheWay(wish)).filter((host) => host !== this.#host);
+    if (others.length === 0) return;
+    const { hosts } = await breaker.down(others);
+    if (hosts.length === 0) return;
+    // The host may come back at any moment, and its guests with it: they find out that they have lost the image.
+    await breaker.endHandles(vdi, hosts, async (step) => {
+      const still = await breaker.down(hosts);
+      const inTheWay = await file.inTheWay(wish);
+      const ended = still.hosts.filter((host) => inTheWay.includes(host));
+      if (ended.length < hosts.length) return { stored: false, result: undefined };
+      const also = { compare: [step.compare, ...still.compare], success: [step.put] };
+      return (await file.dropHosts(ended, also)) ? { stored: true, result: undefined } : 'again';
+    });
+    file.recheck();
+  }
+
+  /** While somebody waits, looks again and again whether it waits for a host that is down. */
+  #checkLater(): void {
+    if (!this.#breaker || this.#cancelCheck || this.#closed) return;
+    this.#cancelCheck = this.#clock.after(DOWN_CHECK_MS, () => {
+      this.#cancelCheck = null;
+      void this.#check().then((isWaiting) => {
+        if (isWaiting) this.#checkLater();
+      });
+    });
+  }
+
+  /** Answers whether anybody waits. Never rejects: what failed is tried again. */
+  async #check(): Promise<boolean> {
+    const waited = [...this.#files].filter(([, file]) => file.waits);
+    for (const [vdi, file] of waited) await this.#breakLocks(vdi, file, null).catch(() => undefined);
+    return waited.length > 0;
   }
 
   /** Ends the locks that were taken by an open file: the kernel sends no unlock for OFD locks. */
@@ -69,6 +138,8 @@ export class Locks {
   }
 
   close(): void {
+    this.#closed = true;
+    this.#cancelCheck?.();
     this.#watch.close();
   }
 

@@ -143,12 +143,14 @@ export interface Objects {
    * Takes the writer roles of these images, holds their changes back, makes all that earlier holders left different
    * equal, flushes and retires everything; then `change` carries out a transaction that contains every step it is given.
    * When this resolves every host that is up knows the new generations, and goes by nothing older. Where the store did not
-   * answer `change` is called again, and has to find out whether it was carried out: then nothing is to be stored.
+   * answer `change` is called again, and has to find out whether it was carried out: then nothing is to be stored. Handles
+   * that were opened on the hosts of `ends` are dead from the new generations on.
    */
   step<Result>(
     images: readonly ImageObjects[],
     opened: number,
     change: (steps: readonly GenerationStep[]) => Promise<Stepped<Result>>,
+    ends?: readonly string[],
   ): Promise<Result>;
   /** Bytes that the layer takes up on this host's disks; those of holes do not count. Not 0 where it holds an object. */
   usage(family: number, layer: number): number;

@@ -299,8 +299,9 @@ export class ReplicaHost implements Objects {
     images: readonly ImageObjects[],
     opened: number,
     change: (steps: readonly GenerationStep[]) => Promise<Stepped<Result>>,
+    ends: readonly string[] = [],
   ): Promise<Result> {
-    return step(this.#options.clock, images as readonly ReplicatedImage[], opened, change);
+    return step(this.#options.clock, images as readonly ReplicatedImage[], opened, change, ends);
   }
 
   usage(family: number, layer: number): number {

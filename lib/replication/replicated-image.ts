@@ -155,7 +155,7 @@ export class ReplicatedImage implements ImageObjects {
   }
 
   close(): void {
-    this.role.close();
+    this.role.end();
     this.#context.closed();
   }
 

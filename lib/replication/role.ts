@@ -30,6 +30,16 @@ export class FencedError extends Error {
   }
 }
 
+/** The image is no more. */
+export class GoneError extends Error {
+  readonly code = 'ESTALE';
+
+  constructor(vdi: number) {
+    super(`image ${vdi} is gone`);
+    this.name = 'GoneError';
+  }
+}
+
 export interface RoleContext {
   readonly host: string;
   readonly clock: Clock;
@@ -92,6 +102,7 @@ export class WriterRole {
   /** Whether this process has held the role before. */
   #served = false;
   #closed = false;
+  #gone = false;
 
   constructor(context: RoleContext, options: RoleOptions) {
     this.#context = context;
@@ -312,8 +323,15 @@ export class WriterRole {
     if (this.#writer) this.#drop(this.#writer);
   }
 
+  /** Nobody is answered any more. */
   close(): void {
     this.#closed = true;
+    this.lose();
+  }
+
+  /** The image is no more: whoever still wants something of it hears that. */
+  end(): void {
+    this.#gone = true;
     this.lose();
   }
 
@@ -384,10 +402,11 @@ export class WriterRole {
   }
 
   /**
-   * Holds the image's changes back under the role, for a change of its chain. Null where the role was lost meanwhile, or
-   * somebody else is at it. Throws FencedError, and what `refresh` throws where the image is gone.
+   * Holds the image's changes back under the role, for a change of its chain. With the generation of the step, handles
+   * that were opened on the hosts of `ends` are dead. Null where the role was lost meanwhile, or somebody else is at it.
+   * Throws FencedError, and what `refresh` throws where the image is gone.
    */
-  async freeze(opened: number): Promise<FrozenRole | null> {
+  async freeze(opened: number, ends: readonly string[] = []): Promise<FrozenRole | null> {
     const writer = await this.take('write', opened);
     // What is not equal may be asked about by nobody under the next generation.
     await this.#equalizer?.all();
@@ -400,7 +419,7 @@ export class WriterRole {
         resolve(false);
       };
     });
-    const step = await this.#freeze(writer).catch(() => null);
+    const step = await this.#freeze(writer, ends).catch(() => null);
     if (!step) {
       thaw();
       return null;
@@ -423,7 +442,7 @@ export class WriterRole {
     };
   }
 
-  async #freeze(writer: Writer): Promise<GenerationStep | null> {
+  async #freeze(writer: Writer, ends: readonly string[]): Promise<GenerationStep | null> {
     writer.close();
     if (this.#learning > 0 || !this.#equalizer?.isDone || !(await this.#clean(writer))) return null;
     const stored = await this.#store.read();
@@ -431,7 +450,10 @@ export class WriterRole {
       this.#drop(writer);
       return null;
     }
-    return this.#store.step({ ...stored.record, generation: writer.generation + 1 }, stored.revision);
+    const generation = writer.generation + 1;
+    const fenced = { ...stored.record.fenced };
+    for (const host of ends) fenced[host] = generation;
+    return this.#store.step({ ...stored.record, generation, fenced }, stored.revision);
   }
 
   /** Whether the store has this host as the holder, whatever it knows of it: an answer may have been lost. */
@@ -469,6 +491,7 @@ export class WriterRole {
   async #take(purpose: Purpose): Promise<Writer> {
     const { host } = this.#context;
     for (;;) {
+      if (this.#gone) throw new GoneError(this.#options.vdi);
       if (this.#closed) await new Promise(() => undefined);
       // A host that is not up asks nobody, and would take what it cannot use.
       const map = this.#context.map();

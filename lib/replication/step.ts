@@ -20,9 +20,10 @@ export async function step<Result>(
   stepped: readonly SteppedRole[],
   opened: number,
   change: (steps: readonly GenerationStep[]) => Promise<Stepped<Result>>,
+  ends: readonly string[] = [],
 ): Promise<Result> {
   for (;;) {
-    const frozen = await freezeAll(stepped, opened);
+    const frozen = await freezeAll(stepped, opened, ends);
     if (frozen) {
       const roles = [...frozen.values()];
       const outcome = await change(stepped.map(({ role }) => frozen.get(role)!)).catch((error) => {
@@ -41,10 +42,14 @@ export async function step<Result>(
 }
 
 /** In the order of the images: two that step the same ones would else wait for one another. */
-async function freezeAll(stepped: readonly SteppedRole[], opened: number): Promise<Map<WriterRole, FrozenRole> | null> {
+async function freezeAll(
+  stepped: readonly SteppedRole[],
+  opened: number,
+  ends: readonly string[],
+): Promise<Map<WriterRole, FrozenRole> | null> {
   const frozen = new Map<WriterRole, FrozenRole>();
   for (const { role } of [...stepped].sort((a, b) => a.vdi - b.vdi)) {
-    const each = await role.freeze(opened).catch((error) => {
+    const each = await role.freeze(opened, ends).catch((error) => {
       for (const earlier of frozen.values()) earlier.thaw(false);
       throw error;
     });

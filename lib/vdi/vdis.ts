@@ -2,7 +2,7 @@ import type { AllDisks } from '../cluster/all-disks.js';
 import type { Clock } from '../cluster/clock.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { Timestamp } from '../fuse/operations.js';
-import type { Objects } from '../replication/object-io.js';
+import type { GenerationStep, Objects, Stepped } from '../replication/object-io.js';
 import type { Stored } from './catalog.js';
 import { Catalog, type NewVdi, type RequestId } from './catalog.js';
 import { Cloner } from './clone.js';
@@ -335,6 +335,19 @@ export class Vdis {
       await this.unlink(newName);
       throw error;
     }
+  }
+
+  /**
+   * Ends what hosts that are down have of an image: their handles are dead from then on. `change` carries out a
+   * transaction that contains what it is given; see Objects.step. Throws VdiError ESTALE.
+   */
+  async endHandles(
+    id: number,
+    hosts: readonly string[],
+    change: (step: GenerationStep) => Promise<Stepped<void>>,
+  ): Promise<void> {
+    const vdi = await this.load(id);
+    await this.#options.objects.step([vdi.objects], Number.POSITIVE_INFINITY, ([step]) => change(step!), hosts);
   }
 
   async usage(record: VdiRecord): Promise<VdiUsage> {

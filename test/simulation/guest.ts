@@ -1,6 +1,7 @@
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
 import { NoSpaceError } from '../../lib/replication/space-guard.js';
 import type { Random } from '../helpers/random.js';
+import { GuestLock } from './guest-lock.js';
 import type { ModelWrite } from './sector-history.js';
 import type { Run, SimulatedHost } from './simulated-host.js';
 import type { SimulatedImage } from './simulated-image.js';
@@ -31,6 +32,12 @@ interface Range {
   readonly length: number;
 }
 
+export interface GuestOptions {
+  isReader: boolean;
+  /** It uses the image under the image's lock only. */
+  isLocked: boolean;
+}
+
 /**
  * A virtual machine that has an image open on one host, until it is stopped, its host is gone, or it has lost its right to
  * the image.
@@ -51,11 +58,15 @@ export class Guest {
   /** A group of the image restarted from a copy that may lack what this guest wrote and did not flush. */
   #mayHaveLost = false;
 
-  constructor(world: World, image: SimulatedImage, host: SimulatedHost, isReader: boolean) {
+  /** Of the image, where it is used under a lock. */
+  readonly #lock: GuestLock | null;
+
+  constructor(world: World, image: SimulatedImage, host: SimulatedHost, options: GuestOptions) {
     this.#world = world;
     this.image = image;
     this.host = host;
-    this.#isReader = isReader;
+    this.#isReader = options.isReader;
+    this.#lock = options.isLocked ? new GuestLock(world, image, host) : null;
     this.#opened = image.writer.generation;
   }
 
@@ -78,12 +89,14 @@ export class Guest {
     if (this.#isDead) return;
     this.#isDead = true;
     this.#note('guest ends');
+    if (this.isIdle) this.#lock?.release();
   }
 
   /** Its host is gone: what it has in flight may have been done or not. */
   vanish(): void {
     this.stop();
     this.#isGone = true;
+    this.#lock?.vanish();
     for (const write of this.#writing) this.image.model.end(write);
   }
 
@@ -95,6 +108,10 @@ export class Guest {
   /** Begins one more operation if it may. */
   step(random: Random): void {
     if (this.#isDead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run || this.image.isHeld) return;
+    if (this.#lock && this.#lock.state !== 'held') {
+      if (this.#lock.state === 'none') this.#track(this.#takeLock(this.#lock));
+      return;
+    }
     const dice = random.next();
     if (this.#isReader || dice < 0.35) this.#track(this.#read(random));
     else if (dice < 0.8) this.#track(this.#write('write', random));
@@ -121,7 +138,14 @@ export class Guest {
       .catch((error) => this.#failed(error))
       .finally(() => {
         this.#inFlight--;
+        if (this.#isDead && !this.#isGone && this.isIdle) this.#lock?.release();
       });
+  }
+
+  async #takeLock(lock: GuestLock): Promise<void> {
+    if (await this.#request((run) => lock.take(run))) return;
+    this.#note('the image is locked');
+    this.stop();
   }
 
   #failed(error: unknown): void {
@@ -206,7 +230,10 @@ export class Guest {
       const run = await this.host.running();
       if (this.#isGone) throw new Unanswered();
       const result = await Promise.race([request(run).then((value) => ({ value })), run.ended]);
-      if (result) return result.value;
+      if (result) {
+        this.#lock?.check();
+        return result.value;
+      }
       if (this.#isDead) throw new Unanswered();
     }
   }

@@ -1,8 +1,10 @@
 import { readAllDisks } from '../../lib/cluster/all-disks.js';
 import { type Clock, pause } from '../../lib/cluster/clock.js';
+import { readDown } from '../../lib/cluster/down-hosts.js';
 import { PatientCoordination } from '../../lib/cluster/patient-coordination.js';
 import { registerHost } from '../../lib/cluster/register-host.js';
 import type { Coordination } from '../../lib/coordination/coordination.js';
+import { type LockBreaker, Locks } from '../../lib/filesystem/locks.js';
 import { ClusterHost } from '../../lib/replication/cluster-host.js';
 import type { LayerRules } from '../../lib/replication/layer-rules.js';
 import type { Links } from '../../lib/replication/links.js';
@@ -39,6 +41,7 @@ export interface Run {
   readonly scope: ProcessScope;
   readonly cluster: ClusterHost;
   readonly vdis: Vdis;
+  readonly locks: Locks;
   readonly clock: Clock;
   readonly coordination: Coordination;
   /** Those that are open, also what has failed since. */
@@ -61,6 +64,10 @@ export class SimulatedHost {
   run: Run | null = null;
   readonly #opening = new Set<number>();
   #workers = 0;
+  /** Numbers of files that its guests have opened. */
+  handles = 0;
+  /** Boot id of the kernel that has the mount. */
+  #mountedIn: string | null = null;
   #starting: ((run: Run) => void)[] = [];
 
   constructor(id: string, shared: Shared, random: Random, devices: ReadonlyMap<number, SimulatedDevice>) {
@@ -165,10 +172,18 @@ export class SimulatedHost {
       onError: (error, family) => trace.note(this.id, `family ${family}: ${error}`),
       now: () => ({ seconds: Math.floor(scheduler.nowMs / 1000), nanoseconds: (scheduler.nowMs % 1000) * 1e6 }),
     });
+    const breaker: LockBreaker = {
+      down: (hosts) => readDown(patient, hosts),
+      endHandles: (vdi, hosts, change) => vdis.endHandles(vdi, hosts, change),
+    };
+    const locks = new Locks(patient, this.id, breaker, clock);
     const ended = new Promise<null>((resolve) => scope.onKill(() => resolve(null)));
-    this.run = { scope, cluster, vdis, clock, coordination, disks, system, ended };
+    this.run = { scope, cluster, vdis, locks, clock, coordination, disks, system, ended };
     for (const resolve of this.#starting.splice(0)) resolve(this.run);
     cluster.start();
+    // The mount went with the kernel that it was of.
+    if (this.#mountedIn !== this.machine.bootId) await locks.dropAllOf(this.id);
+    this.#mountedIn = this.machine.bootId;
     await vdis.start();
   }
 

@@ -33,6 +33,8 @@ export class SimulatedImage {
   readonly snapshots: SimulatedSnapshot[] = [];
   /** Guests begin nothing until it is over: something is done to the image as a whole. */
   isHeld = false;
+  /** The guest that took the image's lock last: whoever had it before is answered nothing any more. */
+  locker: object | null = null;
   /** Its administrator is at work on it, or died over that. */
   isBusy = false;
   readonly #world: World;

@@ -23,6 +23,7 @@ const ADMINISTRATION_CHANCE = 0.01;
 interface Place {
   readonly image: SimulatedImage;
   readonly isReader: boolean;
+  readonly isLocked: boolean;
   guest: Guest | null;
   emptyUntilMs: number;
 }
@@ -76,8 +77,11 @@ export class Workload {
   #open(image: SimulatedImage, random: Random): void {
     // Some images are written by one guest at a time, some by two in turns.
     const writers = 1 + random.below(2);
+    // Of some, as qemu does, only by whoever has its lock.
+    const isLocked = random.chance(0.4);
     for (let number = 0; number < GUESTS_PER_IMAGE; number++) {
-      this.#places.push({ image, isReader: number >= writers, guest: null, emptyUntilMs: 0 });
+      const isReader = number >= writers;
+      this.#places.push({ image, isReader, isLocked: isLocked && !isReader, guest: null, emptyUntilMs: 0 });
     }
   }
 
@@ -119,11 +123,11 @@ export class Workload {
     return [...guests, ...this.#administrator.waitsFor];
   }
 
-  #start({ image, isReader, emptyUntilMs }: Place, random: Random): Guest | null {
+  #start({ image, isReader, isLocked, emptyUntilMs }: Place, random: Random): Guest | null {
     const running = this.#world.hosts.filter(({ run }) => run !== null);
     if (running.length === 0 || image.isHeld || this.#world.scheduler.nowMs < emptyUntilMs) return null;
     const host = running[random.below(running.length)]!;
-    const guest = new Guest(this.#world, image, host, isReader);
+    const guest = new Guest(this.#world, image, host, { isReader, isLocked });
     this.#guests.add(guest);
     this.#world.trace.note(host.id, `vdi ${image.vdi}: ${isReader ? 'reading ' : ''}guest starts`);
     return guest;

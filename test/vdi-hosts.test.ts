@@ -1,0 +1,132 @@
+import { test } from 'brittle';
+import { OBJECT_BYTES } from '../lib/replication/object-io.js';
+import type { Vdi } from '../lib/vdi/vdi.js';
+import { after, onThreeHosts } from './helpers/three-hosts.js';
+import type { World } from './simulation/world.js';
+
+const OWNER = { mode: 0o600, uid: 0, gid: 0, copies: 2 };
+const KIB = 1024;
+
+async function openAll({ hosts }: World, name: string, size = 0): Promise<Vdi[]> {
+  const { id } = await hosts[0]!.run!.vdis.create(name, { size, ...OWNER });
+  return Promise.all(hosts.map(({ run }) => run!.vdis.load(id)));
+}
+
+async function contents(vdi: Vdi, offset: number, length: number): Promise<Buffer> {
+  const target = Buffer.alloc(length, 0xee);
+  return target.subarray(0, await vdi.read(offset, target));
+}
+
+const filled = (length: number, byte: number) => Buffer.alloc(length, byte);
+
+test('what one host makes longer is as long on the others, at once', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there, elsewhere] = (await openAll(world, 'a')) as [Vdi, Vdi, Vdi];
+    await here.write(6000, filled(3000, 1));
+    t.is((await there.current()).size, 9000, 'its writer is asked');
+    t.alike(await contents(elsewhere, 6000, 8000), filled(3000, 1));
+    await there.write(9000, filled(1000, 2));
+    t.is((await here.current()).size, 10_000, 'also when another one writes');
+    t.is((await elsewhere.current()).size, 10_000);
+  });
+});
+
+test('the size that a dead writer had reached is found from what it wrote', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await here.write(OBJECT_BYTES + 100, filled(50, 1));
+    world.hosts[0]!.kill();
+    t.is((await there.current()).size, OBJECT_BYTES + 150);
+  });
+});
+
+test('what is cut off on one host is gone on the others, and never comes back', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await here.write(0, filled(2 * OBJECT_BYTES, 1));
+    await there.resize(OBJECT_BYTES + 4 * KIB);
+    t.is((await here.current()).size, OBJECT_BYTES + 4 * KIB);
+    await here.resize(3 * OBJECT_BYTES);
+    t.alike(await contents(there, OBJECT_BYTES, 8 * KIB), Buffer.concat([filled(4 * KIB, 1), filled(4 * KIB, 0)]));
+    t.alike(await contents(there, 2 * OBJECT_BYTES - 4, 8), filled(8, 0));
+  });
+});
+
+test('a snapshot is the same on every host, and what it is rolled back to', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second, third] = world.hosts.map(({ run }) => run!.vdis);
+    const [here, there] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
+    await here.write(0, filled(8 * KIB, 1));
+    const { id } = await second!.snapshot('a', 'monday');
+    await here.write(0, filled(4 * KIB, 2));
+    await here.resize(2 * OBJECT_BYTES);
+    const taken = await third!.load(id);
+    t.alike(await contents(taken, 0, 8 * KIB), filled(8 * KIB, 1), 'it shows what was there');
+    t.alike(await contents(there, 0, 8 * KIB), Buffer.concat([filled(4 * KIB, 2), filled(4 * KIB, 1)]));
+    await t.exception(third!.snapshot('a', 'monday'), /has a snapshot monday already/);
+    await t.exception(first!.unlink('a'), /has snapshots/);
+    await third!.rollBack('a', 'monday');
+    t.is((await here.current()).size, OBJECT_BYTES);
+    t.alike(await contents(here, 0, 8 * KIB), filled(8 * KIB, 1));
+    await there.write(4 * KIB, filled(4 * KIB, 3));
+    t.alike(await contents(taken, 0, 8 * KIB), filled(8 * KIB, 1), 'the snapshot stays as it was');
+    await t.exception(first!.rollBack('a', 'tuesday'), /no snapshot tuesday/);
+  });
+});
+
+test('a clone of a snapshot goes its own way, and outlives it', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second, third] = world.hosts.map(({ run }) => run!.vdis);
+    const [here] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi];
+    await here.write(0, filled(8 * KIB, 1));
+    await first!.snapshot('a', 'monday');
+    await here.write(0, filled(8 * KIB, 2));
+    const { id } = await second!.clone('a', 'b', 'monday');
+    await third!.deleteSnapshot('a', 'monday');
+    const clone = await third!.load(id);
+    t.alike(await contents(clone, 0, 8 * KIB), filled(8 * KIB, 1));
+    await clone.write(0, filled(4 * KIB, 3));
+    t.alike(await contents(here, 0, 8 * KIB), filled(8 * KIB, 2));
+    t.alike(await contents(clone, 0, 8 * KIB), Buffer.concat([filled(4 * KIB, 3), filled(4 * KIB, 1)]));
+  });
+});
+
+test('a layer is part of another only when the disks that are away have made it so', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first] = world.hosts.map(({ run }) => run!.vdis);
+    const [here, there] = (await openAll(world, 'a', 8 * OBJECT_BYTES)) as [Vdi, Vdi];
+    for (let index = 0; index < 8; index++) await here.write(index * OBJECT_BYTES, filled(8 * KIB, 1));
+    await first!.snapshot('a', 'monday');
+    for (let index = 0; index < 8; index++) await here.write(index * OBJECT_BYTES, filled(4 * KIB, 2));
+    world.hosts[2]!.kill();
+    await first!.deleteSnapshot('a', 'monday');
+    await after(world, 60_000);
+    const family = async () => (await first!.catalog.family(here.record.family))!.record;
+    t.is((await family()).merging.length, 1, 'one host is away');
+    const expected = Buffer.concat([filled(4 * KIB, 2), filled(4 * KIB, 1)]);
+    t.alike(await contents(there, 7 * OBJECT_BYTES, 8 * KIB), expected);
+    world.hosts[2]!.start();
+    await after(world, 60_000);
+    t.is((await family()).merging.length, 0);
+    t.is(Object.keys((await family()).layers).length, 1, 'the layer is forgotten');
+    const third = await (await world.hosts[2]!.running()).vdis.load(here.id);
+    for (let index = 0; index < 8; index++) t.alike(await contents(third, index * OBJECT_BYTES, 8 * KIB), expected);
+  });
+});
+
+test('a removed image is gone on every host, and so is its space', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [, second] = world.hosts.map(({ run }) => run!.vdis);
+    const [here, there] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
+    await here.write(0, filled(8 * KIB, 1));
+    await second!.unlink('a');
+    t.is(await contents(here, 0, 512).catch((error) => error.code), 'ESTALE');
+    t.is(await there.write(0, filled(512, 1)).catch((error) => error.code), 'ESTALE');
+    await after(world, 60_000);
+    for (const { run } of world.hosts) {
+      for (const disk of run!.disks) t.is(disk.index.nextFamily(0), null);
+    }
+    t.alike(world.store.peekRange('/family/'), []);
+    t.alike(world.store.peekRange('/writer/'), []);
+  });
+});
