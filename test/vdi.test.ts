@@ -53,6 +53,17 @@ test('shrinking and growing again reads zeros, from layers below too', async (t)
   t.ok((await contents(source, 0, 12 * MIB)).equals(Buffer.alloc(12 * MIB, 5)), 'the source is as it was');
 });
 
+test('of two cuts in a row each is made', async (t) => {
+  const { create } = await openImages(t);
+  const vdi = await create('a');
+  await vdi.write(0, Buffer.alloc(12 * MIB, 1));
+  await vdi.resize(9 * MIB);
+  await vdi.resize(5 * MIB);
+  await vdi.resize(12 * MIB);
+  const expected = Buffer.concat([Buffer.alloc(5 * MIB, 1), Buffer.alloc(7 * MIB)]);
+  t.ok((await contents(vdi, 0, 12 * MIB)).equals(expected));
+});
+
 test('a cut that a dead process had begun is finished by the next', async (t) => {
   const { vdis, create, make, objects } = await openImages(t);
   const vdi = await create('a');

@@ -444,6 +444,8 @@ export class Vdi implements ImageOptions {
       return isStored ? { stored: true, result: changed } : 'again';
     });
     this.#context.onFamily(family);
+    // An earlier cut may have been made whose mark was still stored.
+    this.#cutMade = false;
     this.stepped();
     await this.#finishCut();
   }
