@@ -36,9 +36,9 @@ interface Group {
  */
 export class Checkers {
   readonly #world: World;
-  readonly #workload: Workload;
+  readonly #workload: Pick<Workload, 'images'>;
 
-  constructor(world: World, workload: Workload) {
+  constructor(world: World, workload: Pick<Workload, 'images'>) {
     this.#world = world;
     this.#workload = workload;
   }

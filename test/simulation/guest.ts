@@ -5,7 +5,7 @@ import { GuestLock } from './guest-lock.js';
 import type { ModelWrite } from './sector-history.js';
 import type { Run, SimulatedHost } from './simulated-host.js';
 import type { SimulatedImage } from './simulated-image.js';
-import { SECTOR_BYTES, stampedData } from './stamps.js';
+import { describeStamps, SECTOR_BYTES, stampedData } from './stamps.js';
 import type { World } from './world.js';
 
 /** Operations that a guest has in flight, at most. */
@@ -36,7 +36,12 @@ export interface GuestOptions {
   isReader: boolean;
   /** It uses the image under the image's lock only. */
   isLocked: boolean;
+  /** Gets in words what a read has shown. */
+  onRead?(shown: string): void;
 }
+
+export type GuestOperation = { readonly kind: 'flush' } | ({ readonly kind: 'read' | Changing } & Range);
+type Changing = 'write' | 'discard' | 'allocate';
 
 /**
  * A virtual machine that has an image open on one host, until it is stopped, its host is gone, or it has lost its right to
@@ -47,6 +52,7 @@ export class Guest {
   readonly host: SimulatedHost;
   readonly #world: World;
   readonly #isReader: boolean;
+  readonly #onRead: ((shown: string) => void) | null;
   /** The generation that the image had when the guest opened it. */
   readonly #opened: number;
   #inFlight = 0;
@@ -66,6 +72,7 @@ export class Guest {
     this.image = image;
     this.host = host;
     this.#isReader = options.isReader;
+    this.#onRead = options.onRead ?? null;
     this.#lock = options.isLocked ? new GuestLock(world, image, host) : null;
     this.#opened = image.writer.generation;
   }
@@ -105,19 +112,32 @@ export class Guest {
     this.#mayHaveLost = true;
   }
 
-  /** Begins one more operation if it may. */
+  /** Begins one more operation if it may; which one, `random` says. */
   step(random: Random): void {
     if (this.#isDead || this.#inFlight >= IN_FLIGHT_MAX || !this.host.run || this.image.isHeld) return;
     if (this.#lock && this.#lock.state !== 'held') {
       if (this.#lock.state === 'none') this.#track(this.#takeLock(this.#lock));
       return;
     }
+    this.begin(this.#choose(random));
+  }
+
+  #choose(random: Random): GuestOperation {
     const dice = random.next();
-    if (this.#isReader || dice < 0.35) this.#track(this.#read(random));
-    else if (dice < 0.8) this.#track(this.#write('write', random));
-    else if (dice < 0.85) this.#track(this.#write('discard', random));
-    else if (dice < 0.86) this.#track(this.#write('allocate', random));
-    else this.#track(this.flush());
+    if (this.#isReader || dice < 0.35) return { kind: 'read', ...this.#range(random) };
+    if (dice < 0.8) return { kind: 'write', ...this.#range(random) };
+    if (dice >= 0.86) return { kind: 'flush' };
+    const kind = dice < 0.85 ? 'discard' : 'allocate';
+    const isWhole = kind === 'allocate' || random.chance(0.3);
+    const range = this.#range(random);
+    return { kind, ...range, ...(isWhole && { offset: 0, length: OBJECT_BYTES }) };
+  }
+
+  begin(operation: GuestOperation): void {
+    const { kind } = operation;
+    if (kind === 'flush') this.#track(this.flush());
+    else if (kind === 'read') this.#track(this.#read(operation));
+    else this.#track(this.#change(kind, operation));
   }
 
   /** Makes what it wrote durable. */
@@ -152,6 +172,7 @@ export class Guest {
     if (error instanceof Unanswered) return;
     const isRefused = (error as { code?: unknown }).code === 'EIO';
     if (isRefused && (this.#isFenced || this.#mayHaveLost)) {
+      if (!this.#isDead) this.#note('is told EIO');
       this.stop();
       return;
     }
@@ -174,8 +195,7 @@ export class Guest {
     return (this.image.writer.fenced[this.host.id] ?? 0) > this.#opened;
   }
 
-  async #read(random: Random): Promise<void> {
-    const { index, offset, length } = this.#range(random);
+  async #read({ index, offset, length }: Range): Promise<void> {
     const { image } = this;
     const check = image.model.beginRead(this, index * OBJECT_BYTES + offset, length);
     const start = index * OBJECT_BYTES + offset;
@@ -185,15 +205,14 @@ export class Guest {
       // What lies beyond the end counts as zeros.
       return target.fill(0, bytes);
     });
-    if (!this.#isGone) check(data);
+    if (this.#isGone) return;
+    check(data);
+    this.#onRead?.(describeStamps(data, start));
   }
 
-  async #write(kind: 'write' | 'discard' | 'allocate', random: Random): Promise<void> {
+  async #change(kind: Changing, { index, offset, length }: Range): Promise<void> {
     const { image } = this;
     const { model, vdi } = image;
-    const isWhole = kind === 'allocate' || (kind === 'discard' && random.chance(0.3));
-    const range = this.#range(random);
-    const { index, offset, length } = isWhole ? { ...range, offset: 0, length: OBJECT_BYTES } : range;
     const start = index * OBJECT_BYTES + offset;
     for (const other of this.#writing) {
       if (other.offset < start + length && start < other.offset + other.length) return;

@@ -77,10 +77,8 @@ export class SimulatedHost {
     this.machine = new SimulatedMachine(id);
     this.disks = new HostDisks(this.machine, random);
     for (const [number, device] of devices) this.disks.add(number, device);
-    this.hostClock = new HostClock(shared.scheduler, {
-      rate: 1 + (random.below(2001) - 1000) / 100_000,
-      startMs: random.below(1_000_000),
-    });
+    const clock = { rate: 1 + (random.below(2001) - 1000) / 100_000, startMs: random.below(1_000_000) };
+    this.hostClock = new HostClock(shared.scheduler, shared.options.steady ? {} : clock);
   }
 
   /** The worker that serves now, or the next one. */

@@ -21,3 +21,14 @@ export function stampOf(data: Buffer, at: number, offset: number): number | null
   if (write !== 0 && data.readUInt32LE(at + 4) !== offset / SECTOR_BYTES) return null;
   return write;
 }
+
+/** Bytes at `offset` of an image, in words: the writes that they are of, in their order. */
+export function describeStamps(data: Buffer, offset: number): string {
+  const runs: string[] = [];
+  for (let at = 0; at < data.length; at += SECTOR_BYTES) {
+    const stamp = stampOf(data, at, offset + at);
+    const what = stamp === null ? 'something else' : stamp === 0 ? 'zeros' : `write ${stamp}`;
+    if (runs.at(-1) !== what) runs.push(what);
+  }
+  return runs.join(', ');
+}

@@ -12,6 +12,7 @@ import { Network } from './network.js';
 import { Placement } from './placement.js';
 import { Scheduler } from './scheduler.js';
 import { SimulatedHost } from './simulated-host.js';
+import { STEADY_DEVICE, STEADY_NETWORK, STEADY_STORE } from './steady.js';
 import { Trace } from './trace.js';
 
 /** What is stored again and again as long as nothing happens. */
@@ -22,6 +23,7 @@ const FIRST_NEW_DISK = 1001;
 
 /** What all hosts of a simulated cluster have around them. */
 export interface Shared {
+  readonly options: WorldOptions;
   readonly scheduler: Scheduler;
   readonly random: Random;
   readonly trace: Trace;
@@ -44,6 +46,8 @@ export interface WorldOptions {
   print?: (line: string) => void;
   /** Messages are in the trace, all of which is kept. */
   messages?: boolean;
+  /** Everything takes the same time each time, and clocks go right. */
+  steady?: boolean;
 }
 
 /** A simulated cluster, its hosts not started yet. */
@@ -71,10 +75,12 @@ export class World implements Shared {
       ...(options.messages && { linesMax: Number.POSITIVE_INFINITY }),
     });
     this.network = new Network(this.scheduler, this.#stream(), {
+      ...(options.steady && { conditions: STEADY_NETWORK }),
       trace: this.trace,
       ...(options.messages && { describe: describeMessage }),
     });
     this.store = new SimulatedStore(this.scheduler, this.#stream(), {
+      ...(options.steady && { conditions: STEADY_STORE }),
       trace: this.trace,
       isNoted: (key) => options.messages === true || !HEARTBEAT.test(key),
     });
@@ -90,7 +96,8 @@ export class World implements Shared {
   #makeHost(number: number): SimulatedHost {
     const devices = new Map<number, SimulatedDevice>();
     for (let disk = 0; disk < this.options.disksPerHost; disk++) {
-      devices.set(number * 10 + disk + 1, new SimulatedDevice({ random: this.#stream() }));
+      const latency = this.options.steady ? { latency: STEADY_DEVICE } : {};
+      devices.set(number * 10 + disk + 1, new SimulatedDevice({ random: this.#stream(), ...latency }));
     }
     return new SimulatedHost(`host${number + 1}`, this, this.#stream(), devices);
   }
