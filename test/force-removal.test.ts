@@ -149,6 +149,21 @@ test('what others had is kept: groups that stand still wait for the host no more
   t.is(world.group().lossy, world.map.epoch);
 });
 
+test('nobody waits for one that is banned', (t) => {
+  const world = new MapWorld('ab').step().settle();
+  world.see('b', { renewedMs: TTL }).expire('a').step();
+  t.is(world.members, 'AB', 'it cannot leave yet');
+  world.map = giveUpHost(world.map, 'a', { downMs: TTL, ttlMs: TTL, chosen: [] });
+  world
+    .record('a', { banned: true, bannedDisks: [1] })
+    .expire('b')
+    .step();
+  t.is(world.members, '(A)(B)');
+  world.reboot('b').step();
+  t.is(world.members, 'B', 'at once, as it is the last that could come back');
+  t.is(world.group().lossy, world.map.epoch);
+});
+
 test('it says which images may have lost how many objects', (t) => {
   const pgs = 16;
   const lost: LostGroup[] = [

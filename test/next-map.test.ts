@@ -2,7 +2,7 @@ import { test } from 'brittle';
 import type { Room } from '../lib/cluster/alive-record.js';
 import { type ForceRemovalError, giveUpHost, groupsOnlyOn } from '../lib/cluster/force-removal.js';
 import type { NextMapOptions, Report } from '../lib/cluster/observation.js';
-import { hostsToReadmit, hostToEvict } from '../lib/cluster/unreachable.js';
+import { hostsToReadmit, hostToEvict, unreachablePairs } from '../lib/cluster/unreachable.js';
 import { MapWorld, TTL } from './helpers/map-world.js';
 
 const SECOND = 1000;
@@ -339,6 +339,18 @@ test('next map: a disk that failed leaves, and comes back as one that rebooted b
   t.is(world.members, 'aBC');
 });
 
+test('next map: a disk that failed returns as one that rebooted, so first nobody may count on it', (t) => {
+  const world = healthy('ab');
+  world.see('b', { renewedMs: TTL }).step({ type: 'disk-failed', disk: 1, incarnation: 1 });
+  t.is(world.members, 'AB', 'nobody is known to be there who could go on without it');
+  const [disk] = world.records[0]!.disks;
+  world.record('a', { disks: [{ ...disk!, standing: 'in' }] }).step();
+  t.is(world.map.disks[1]!.standing, 'failed', 'the word of the administrator has to wait');
+  world.see('b', { renewedMs: 0 }).step();
+  t.is(world.members, 'aB', 'it leaves, and joins');
+  t.is(world.group().joined![1], world.map.epoch);
+});
+
 test('next map: the only copy on a failed disk stays in insync, and has lost its page cache', (t) => {
   const world = healthy('a');
   world.step({ type: 'disk-failed', disk: 1, incarnation: 1 });
@@ -471,6 +483,18 @@ test('next map: of two that cannot reach each other the one that more report is 
   t.is(hostToEvict(map, [report('a', 'c'), report('c', 'a')], none), 'a', 'in a tie the lower id');
   t.is(hostToEvict(map, [{ ...report('a', 'c'), incarnation: 2 }], none), null);
   t.is(hostToEvict(map, [report('a', 'c'), report('c', 'a')], new Set(['a'])), null, 'one is going already');
+});
+
+test('next map: two hosts that cannot reach each other count while both reach the store', (t) => {
+  const world = healthy('abc')
+    .see('a', { unreachable: ['b', 'c'] })
+    .see('c', { unreachable: ['a'] });
+  const pairs = () => unreachablePairs(world.seen, TTL).map(({ host, peer }) => host + peer);
+  t.alike(pairs(), ['ab', 'ac', 'ca']);
+  world.see('c', { renewedMs: TTL / 2 + 1 });
+  t.alike(pairs(), ['ab'], 'one that is dead is down soon');
+  world.see('a', { renewedMs: null });
+  t.alike(pairs(), [], 'what was there when the conductor first looked may be old');
 });
 
 test('next map: never the only in-sync member is thrown out', (t) => {

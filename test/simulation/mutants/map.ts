@@ -59,8 +59,8 @@ const ROWS: readonly Row[] = [
     name: 'a conductor that takes over and trusts what it finds',
     why: 'The conductor calls a host fresh only when it has itself seen it renew.',
     file: OBSERVER,
-    find: 'view.storedAfterMs = this.#lookedAtMs;',
-    replace: 'view.storedAfterMs = this.#lookedAtMs ?? nowMs;',
+    find: 'this.#lookedAtMs ?? this.#ownSinceMs(id, view.record, map);',
+    replace: 'this.#lookedAtMs ?? nowMs;',
   },
   {
     name: 'disks of a host that starts over and over',
@@ -131,6 +131,7 @@ const ROWS: readonly Row[] = [
     file: 'lib/cluster/register-host.js',
     find: 'isOld ? known.opens + 1 :',
     replace: '',
+    tests: ['register-host', ...MAP_TESTS],
   },
   {
     name: 'a banned host comes up',
@@ -157,8 +158,8 @@ const ROWS: readonly Row[] = [
     name: 'put back with another incarnation',
     why: 'The old one, still in `acting` with the same incarnation and boot id, may be put back.',
     file: GROUP_STEPS,
-    find: 'return draft.isPresent(Number(disk)) && host.incarnation === incarnation;',
-    replace: 'return draft.isPresent(Number(disk));',
+    find: 'if (observed !== undefined && observed.incarnation !== incarnation)',
+    replace: 'if (false)',
   },
   {
     name: 'a restart without `lossy`',
