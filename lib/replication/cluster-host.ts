@@ -154,6 +154,15 @@ export class ClusterHost implements LinkEvents<Message> {
     this.#serveSeen(this.follower.map);
   }
 
+  /** A disk that no group names was taken away by the administrator. */
+  removeDisk(number: number): void {
+    for (const disk of this.#unseen) if (disk.number === number) this.#unseen.delete(disk);
+    const at = this.#disks.findIndex((disk) => disk.number === number);
+    if (at >= 0) this.#disks.splice(at, 1);
+    this.replica.removeDisk(number);
+    this.#failedDisks.delete(number);
+  }
+
   start(): void {
     this.follower.start();
     this.#beat.start();

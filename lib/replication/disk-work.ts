@@ -7,6 +7,7 @@ import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-r
 import { needsRoom, type RoomUse } from '../store/object-room.js';
 import { allocateObject, extendObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
+import { StoreError } from '../store/store-error.js';
 import type { WriteOrder } from '../store/write-order.js';
 import type { RingDoubts } from '../store/write-ring.js';
 import { type LayerRules, mergesKey } from './layer-rules.js';
@@ -252,7 +253,7 @@ export class DiskWork {
 
   #disk(number: number): ReplicaDisk {
     const disk = this.#disks.get(number);
-    if (!disk) throw new Error(`disk ${number} was closed while it was in use`);
+    if (!disk) throw new StoreError('CLOSED', `disk ${number} was taken away while it was in use`);
     return disk;
   }
 }

@@ -118,6 +118,17 @@ export class ReplicaHost implements Objects {
     this.#member.rightChanged();
   }
 
+  /** Nothing of the disk is served any more. */
+  removeDisk(number: number): void {
+    const removed = this.#disks.get(number);
+    if (!removed) return;
+    removed.recovery.close();
+    removed.former.close();
+    this.#disks.delete(number);
+    this.#own.mapAdopted(this.#options.map());
+    this.#member.diskFailed(number);
+  }
+
   #replicaOf(disk: Disk): ReplicaDisk {
     const { clock, bootId, map, fetchMap, layers, onCompleted, onDiskFailed, onError } = this.#options;
     const locks = new IndexLocks();

@@ -1,7 +1,7 @@
 import { ALIVE_PREFIX } from '../../lib/cluster/alive-record.js';
 import type { MapGroup } from '../../lib/cluster/cluster-map.js';
 import type { Fault } from './faults.js';
-import type { World } from './world.js';
+import { HOSTS_MAX, type World } from './world.js';
 
 /** A host that has renewed within this time is not about to be called down. */
 const FRESH_MS = 1500;
@@ -28,6 +28,11 @@ export class Allowance {
 
   allows(fault: Fault): boolean {
     const destroyed = this.#destroyed();
+    if (fault.kind === 'join') return this.#world.hosts.length < HOSTS_MAX;
+    if (fault.kind === 'force-remove') {
+      const lost = this.#world.hosts.find(({ id }) => id === fault.host)?.disks.slots ?? [];
+      return this.#isSurvived(new Set([...destroyed, ...lost.map(({ number }) => number)]), new Set([fault.host]));
+    }
     if (fault.kind === 'disk') {
       const slot = this.#world.slotOf(fault);
       if (slot === undefined) return false;
@@ -55,8 +60,15 @@ export class Allowance {
   #isSurvived(destroyed: ReadonlySet<number>, without: ReadonlySet<string>): boolean {
     return this.#groups().every(({ acting, insync }) => {
       if (!insync.some((disk) => destroyed.has(disk))) return true;
+      // Of one that stands still all who are in sync are known, and nobody is called down any more.
+      if (acting.length === 0) return insync.some((disk) => !destroyed.has(disk) && this.#isThere(disk));
       return acting.some((disk) => insync.includes(disk) && !destroyed.has(disk) && this.#isSafe(disk, without));
     });
+  }
+
+  /** Whether what it has will be there again. */
+  #isThere(number: number): boolean {
+    return this.#world.hosts.some(({ disks }) => disks.slot(number) !== undefined);
   }
 
   #isSafe(number: number, without: ReadonlySet<string>): boolean {

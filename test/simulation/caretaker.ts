@@ -1,7 +1,6 @@
-import { type HostDiskRecord, type HostRecord, hostKey } from '../../lib/cluster/host-record.js';
-import { decodeHostRecord, encodeHostRecord } from '../../lib/cluster/host-records.js';
+import type { HostDiskRecord } from '../../lib/cluster/host-record.js';
 import type { Random } from '../helpers/random.js';
-import { SimulatedDevice } from './disk.js';
+import { changeHost, recordOf } from './admin-faults.js';
 import type { DiskSlot } from './host-disks.js';
 import { type Range, within } from './network-conditions.js';
 import type { SimulatedHost } from './simulated-host.js';
@@ -61,7 +60,9 @@ export class Caretaker {
     const record = this.#record(host.id, number);
     if (isDestroyed) {
       // While a group counts on what it had, somebody may still find out.
-      if (!this.#world.isCountedOn(number)) this.#replace(host, slot);
+      if (!this.#world.isCountedOn(number)) this.#replace(host, number);
+    } else if (record === 'removing' && !hasFailed) {
+      if (!this.#world.isNamed(number)) this.#takeAway(host, number);
     } else if (hasFailed || record === 'failed') {
       this.#readmit(host, slot);
     } else if (host.run) {
@@ -78,22 +79,30 @@ export class Caretaker {
     if (wasRunning) host.kill();
     host.disks.remount(slot);
     slot.hasFailed = false;
-    this.#change(host.id, (record) => ({
+    changeHost(this.#world, host.id, (record) => ({
       ...record,
-      disks: record.disks.map((disk) => (disk.number === slot.number ? { ...disk, standing: 'in' } : disk)),
+      disks: record.disks.map((disk) => {
+        return disk.number === slot.number && disk.standing === 'failed' ? { ...disk, standing: 'in' } : disk;
+      }),
     }));
     if (wasRunning) this.#startSoon(host);
   }
 
   /** An empty disk in its place, with a number of its own. */
-  #replace(host: SimulatedHost, { number }: DiskSlot): void {
+  #replace(host: SimulatedHost, number: number): void {
     const next = this.#world.nextDisk();
     this.#world.trace.note('admin', `replaces disk ${number} of ${host.id} by ${next}`);
-    host.disks.remove(number);
-    this.#change(host.id, (record) => ({ ...record, disks: record.disks.filter((disk) => disk.number !== number) }));
-    host.disks.add(next, new SimulatedDevice({ random: this.#random }));
-    const slot = host.disks.slot(next)!;
-    if (host.run) host.open(slot);
+    this.#takeAway(host, number);
+    host.addDisk(next, this.#world.newDevice(), 1);
+  }
+
+  /** A disk that no group names any more. */
+  #takeAway(host: SimulatedHost, number: number): void {
+    this.#world.trace.note('admin', `takes disk ${number} of ${host.id} away`);
+    host.removeDisk(number);
+    changeHost(this.#world, host.id, (record) => {
+      return { ...record, disks: record.disks.filter((disk) => disk.number !== number) };
+    });
   }
 
   #restart(host: SimulatedHost): void {
@@ -109,15 +118,6 @@ export class Caretaker {
   }
 
   #record(host: string, disk: number): HostDiskRecord['standing'] | null {
-    const found = this.#world.store.peek(hostKey(host));
-    const record = found && decodeHostRecord(found.value).disks.find(({ number }) => number === disk);
-    return record?.standing ?? null;
-  }
-
-  #change(host: string, change: (record: HostRecord) => HostRecord): void {
-    const found = this.#world.store.peek(hostKey(host));
-    if (!found) return;
-    const value = encodeHostRecord(change(decodeHostRecord(found.value)));
-    this.#world.store.transact({ success: [{ put: hostKey(host), value }] });
+    return recordOf(this.#world, host)?.disks.find(({ number }) => number === disk)?.standing ?? null;
   }
 }

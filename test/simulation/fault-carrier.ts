@@ -1,4 +1,5 @@
 import { CONDUCTOR_KEY, decodeConductorRecord } from '../../lib/cluster/conductor-record.js';
+import { administer } from './admin-faults.js';
 import type { BegunKind, FaultRates } from './fault-rates.js';
 import { NO_FAULTS } from './fault-rates.js';
 import type { Fault } from './faults.js';
@@ -19,7 +20,11 @@ export function only(rates: FaultRates, kinds: readonly BegunKind[]): FaultRates
 /** Carries out in a world what the planner of faults decides. Answers false for what it refuses. */
 export function carryOut(world: World, fault: Fault): boolean {
   if (carryOutInWorld(world, fault)) return true;
+  const administered = administer(world, fault);
+  if (administered !== null) return administered;
   const host = 'host' in fault ? world.hosts.find(({ id }) => id === fault.host) : undefined;
+  // The end of something on a host that was removed meanwhile.
+  if ('host' in fault && !host) return false;
   switch (fault.kind) {
     case 'kill':
       return host!.isRunning && done(() => host!.kill());
@@ -29,7 +34,7 @@ export function carryOut(world: World, fault: Fault): boolean {
       return done(() => world.reboot(host!));
     case 'power-cut':
       return done(() => {
-        for (const id of fault.hosts) world.reboot(world.hosts.find((each) => each.id === id)!);
+        for (const each of [...world.hosts]) if (fault.hosts.includes(each.id)) world.reboot(each);
       });
     case 'pause':
       return done(() => host!.pauseFor(fault.ms));

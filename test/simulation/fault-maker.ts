@@ -15,7 +15,9 @@ const CUT_MS: Range = [100, 30_000];
 const ROUGH_MS: Range = [2000, 60_000];
 const STORE_MS: Range = [500, 20_000];
 const DISK_MS: Range = [500, 40_000];
-const DRAIN_MS: Range = [5000, 120_000];
+const DRAIN_MS: Range = [1000, 30_000];
+/** From its loss to the administrator's word that a host is given up, if it is; it is back after as long again. */
+const GIVEN_UP_MS: Range = [8500, 15_000];
 /** Numbers of disks are drawn from so many, whatever a host has. */
 const DISK_NUMBERS = 60;
 
@@ -102,8 +104,7 @@ export class FaultMaker {
       case 'join':
         return this.#withHost(['spare'], (host) => ({ fault: { kind, host }, ends: [] }));
       case 'force-remove':
-        if (this.#staying().length <= this.#hostsMin) return null;
-        return this.#withHost(['away'], (host) => ({ fault: { kind, host }, ends: [] }));
+        return this.#giveUp();
       case 'drain':
         return this.#drain();
       case 'disk':
@@ -116,6 +117,9 @@ export class FaultMaker {
   /** Whether there is anything to it, as things are now. */
   applies(fault: Fault): boolean {
     if (fault.kind === 'start') return this.#states.get(fault.host) === 'away';
+    if (fault.kind === 'force-remove') {
+      return this.#states.get(fault.host) === 'away' && this.#staying().length > this.#hostsMin;
+    }
     if (fault.kind === 'undrain' || fault.kind === 'remove') return this.#draining.has(fault.host);
     return true;
   }
@@ -231,6 +235,21 @@ export class FaultMaker {
     return this.#withHost(['up'], (host) =>
       this.#lasting({ kind: 'drain', host }, DRAIN_MS, { kind: leaves ? 'remove' : 'undrain', host }),
     );
+  }
+
+  /** A host is lost, and forced out if it is not back by then. */
+  #giveUp(): Made | null {
+    if (this.#staying().length <= this.#hostsMin) return null;
+    return this.#withHost(['up'], (host) => {
+      const afterMs = this.#duration(GIVEN_UP_MS);
+      return {
+        fault: { kind: 'reboot', host, unsynced: this.#one(UNSYNCED) },
+        ends: [
+          { afterMs, fault: { kind: 'force-remove', host } },
+          { afterMs: afterMs * 2, fault: { kind: 'start', host } },
+        ],
+      };
+    });
   }
 
   /** One direction, both, a host from all others, or the hosts into two parts, in one direction or both. */

@@ -106,8 +106,10 @@ export class FaultPlanner {
     this.#cancelNext = null;
     for (const { fault, cancel } of [...this.#endings]) {
       cancel();
-      // What is half out of the cluster stays in it.
-      this.#carryOut(fault.kind === 'remove' ? { kind: 'undrain', host: fault.host } : fault);
+      // Who is half out of the cluster stays in it.
+      if (fault.kind === 'force-remove') continue;
+      const isDone = this.#carryOut(fault);
+      if (!isDone && fault.kind === 'remove') this.#carryOut({ kind: 'undrain', host: fault.host });
     }
     this.#endings.clear();
     this.#carryOut({ kind: 'calm' });

@@ -67,11 +67,11 @@ export const GENTLE_FAULTS: FaultRates = {
   'store-cut': 0.3,
   disk: 1.5,
   crowd: 0.7,
-  'disk-add': 0.2,
-  'disk-remove': 0.2,
-  join: 0.1,
-  drain: 0.1,
-  'force-remove': 0.05,
+  'disk-add': 0.4,
+  'disk-remove': 0.4,
+  join: 0.4,
+  drain: 0.5,
+  'force-remove': 1,
 };
 
 /** One on top of the other. */

@@ -11,6 +11,8 @@ const WRITES: readonly DeviceWork[] = ['write', 'name', 'commit'];
 export interface DiskSlot {
   readonly number: number;
   readonly path: string;
+  /** Its share of the data, in parts of what the disks have that were there from the start. */
+  readonly weight: number;
   device: SimulatedDevice;
   isFormatted: boolean;
   /** What is the matter with it, until that is mended. */
@@ -44,19 +46,19 @@ export class HostDisks {
   }
 
   /** An empty disk, to be formatted under this number, which no disk had before. */
-  add(number: number, device: SimulatedDevice): void {
+  add(number: number, device: SimulatedDevice, weight = 1): DiskSlot {
     const path = `/disk${number}`;
-    this.#slots.set(number, {
-      ...{ number, path, device, isFormatted: false, trouble: null, isDestroyed: false, hasFailed: false },
+    const slot: DiskSlot = {
+      ...{ number, path, weight, device, isFormatted: false, trouble: null, isDestroyed: false, hasFailed: false },
       ...{ opens: 0, images: [] },
-    });
+    };
+    this.#slots.set(number, slot);
     this.#machine.mount(path, device);
+    return slot;
   }
 
-  /** Takes a disk out of the machine for good. */
+  /** It is not used any more. */
   remove(number: number): void {
-    const slot = this.#slots.get(number)!;
-    this.#machine.remove(slot.path, this.#random);
     this.#slots.delete(number);
   }
 

@@ -67,8 +67,13 @@ const PACE_MS = 1;
 const PACES = 20;
 const FAULT_FACTORS = 12;
 /** Of whole times of trouble: a run is short, and what is to show while much else goes wrong is there from the start. */
-const FIRST_KINDS: readonly BegunKind[] = ['network-rough', 'store-rough'];
-const FIRST_CHANCE = 0.4;
+const FIRST_CHANCES: Partial<Record<BegunKind, number>> = {
+  'network-rough': 0.4,
+  'store-rough': 0.4,
+  join: 0.3,
+  drain: 0.3,
+  'force-remove': 0.2,
+};
 
 /** The rounds that a seed makes. */
 export function draftRounds({ seed, steps, kinds, roughness }: DraftOptions): RoundDraft[] {
@@ -77,7 +82,9 @@ export function draftRounds({ seed, steps, kinds, roughness }: DraftOptions): Ro
   return Array.from({ length: rounds }, () => {
     const faultSeed = random.below(2 ** 32);
     const faultFactor = roughness * (1 + random.below(FAULT_FACTORS));
-    const first = FIRST_KINDS.filter((kind) => kinds.includes(kind) && random.chance(FIRST_CHANCE));
+    const first = Object.entries(FIRST_CHANCES).flatMap(([kind, chance]) => {
+      return kinds.includes(kind as BegunKind) && random.chance(chance) ? [kind as BegunKind] : [];
+    });
     const paceMs = PACE_MS + random.below(PACES);
     let ms = 0;
     const turns = Array.from({ length: Math.ceil(steps / rounds) }, () => {

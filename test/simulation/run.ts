@@ -21,13 +21,15 @@ const LOOKS_PER_CLOCK = 100;
 /** Told apart from other random numbers of the seed. */
 const WORKLOAD = 0x27d4eb2f;
 const IMAGES = 0x165667b1;
+/** One that was removed does not join anew. */
+const SPARES = ['host4', 'host5', 'host6', 'host7', 'host8', 'host9'];
 const CARETAKER = 0x85ebca6b;
 
 /** What happens in a simulation unless it is told otherwise. */
 export const DEFAULT_KINDS: readonly BegunKind[] = [
   ...(['kill', 'reboot', 'power-cut', 'pause', 'conductor', 'cut', 'reset', 'suspend', 'clock-step', 'crowd'] as const),
   ...(['network-rough', 'store-outage', 'store-slow', 'store-rough', 'store-cut'] as const),
-  'disk',
+  ...(['disk', 'disk-add', 'disk-remove', 'join', 'drain', 'force-remove'] as const),
 ];
 
 export interface SimulationOptions {
@@ -90,6 +92,7 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   for (const round of plan?.rounds ?? draftRounds({ seed, steps: options.steps, kinds, roughness })) {
     const planner = new FaultPlanner(world.scheduler, new Random('faultSeed' in round ? round.faultSeed : 0), {
       hosts: world.hosts.map(({ id }) => id),
+      spares: SPARES.filter((id) => !world.known.has(id)),
       rates: 'faultSeed' in round ? only(scaleRates(GENTLE_FAULTS, round.faultFactor), kinds) : NO_FAULTS,
       carryOut: (fault) => carryOut(world, fault),
       allows: (fault) => world.allowance.allows(fault),

@@ -68,6 +68,7 @@ export class SimulatedHost {
   handles = 0;
   /** Boot id of the kernel that has the mount. */
   #mountedIn: string | null = null;
+  #isRemoved = false;
   #starting: ((run: Run) => void)[] = [];
 
   constructor(id: string, shared: Shared, random: Random, devices: ReadonlyMap<number, SimulatedDevice>) {
@@ -99,6 +100,7 @@ export class SimulatedHost {
 
   /** Starts a worker. */
   start(): void {
+    if (this.#isRemoved) return;
     const { scheduler, random, trace } = this.#shared;
     const scope = new ProcessScope(scheduler, random, `${this.id}.${++this.#workers}`);
     this.#scope = scope;
@@ -106,6 +108,12 @@ export class SimulatedHost {
     this.#start(scope).catch((error) => {
       if (scope.alive) this.#shared.defect(this.id, error);
     });
+  }
+
+  /** It belongs to the cluster no more, and never starts again. */
+  remove(): void {
+    if (this.isRunning) this.kill();
+    this.#isRemoved = true;
   }
 
   /** kill -9 of the worker. */
@@ -195,6 +203,22 @@ export class SimulatedHost {
     void this.#open(slot, run.system, (disk) => this.#opened(run.scope, disk, run.disks));
   }
 
+  /** An empty disk, under a number that no other had. */
+  addDisk(number: number, device: SimulatedDevice, weight: number): void {
+    this.open(this.disks.add(number, device, weight));
+  }
+
+  /** A disk that no group names is taken away. */
+  removeDisk(number: number): void {
+    this.disks.remove(number);
+    const { run } = this;
+    const at = run?.disks.findIndex((disk) => disk.number === number) ?? -1;
+    if (!run || at < 0) return;
+    const [disk] = run.disks.splice(at, 1);
+    run.cluster.removeDisk(number);
+    disk!.close().catch(() => {});
+  }
+
   /** Never rejects: a host serves without a disk that it cannot open. */
   async #open(slot: DiskSlot, system: SimulatedSystem, opened: (disk: Disk) => void): Promise<void> {
     const { number, path } = slot;
@@ -216,7 +240,8 @@ export class SimulatedHost {
 
   /** A disk is open: it goes with the worker's start, or joins it late. */
   #opened(scope: ProcessScope, disk: Disk, disks: Disk[]): void {
-    if (!scope.alive) return;
+    // Or it was taken away meanwhile.
+    if (!scope.alive || !this.disks.slot(disk.number)) return;
     disks.push(disk);
     const { run } = this;
     if (run?.scope !== scope) return;
@@ -258,7 +283,11 @@ export class SimulatedHost {
 
   async #register(clock: Clock, coordination: Coordination, disks: readonly Disk[]): Promise<void> {
     const self = { id: this.id, name: this.id, zone: this.id, publicKey: '', addresses: [] };
-    const opened = disks.map(({ number, record }) => ({ number, weight: WEIGHT, opens: record.opens }));
+    const opened = disks.map(({ number, record }) => ({
+      number,
+      weight: WEIGHT * (this.disks.slot(number)?.weight ?? 1),
+      opens: record.opens,
+    }));
     for (;;) {
       try {
         await registerHost(coordination, self, this.#state.incarnation, opened);

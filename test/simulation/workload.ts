@@ -52,13 +52,13 @@ export class Workload {
       added: (image) => this.#open(image, random),
       removed: (image) => this.#close(image),
     });
-    for (const host of world.hosts) {
+    world.eachHost((host) => {
       host.isOpen = (vdi) => {
         return [...this.#guests].some((guest) => {
           return guest.host === host && guest.image.vdi === vdi && !(guest.isDead && guest.isIdle);
         });
       };
-    }
+    });
     world.onReboot = (host) => this.#hostGone(host);
     world.onLossy = (copies, pg) => this.#lose(copies, pg);
   }

@@ -35,6 +35,9 @@ export interface Shared {
   defect(where: string, error: unknown): void;
 }
 
+/** Hosts of a cluster, at most. */
+export const HOSTS_MAX = 7;
+
 export interface WorldOptions {
   seed: number;
   hosts: number;
@@ -59,11 +62,16 @@ export class World implements Shared {
   readonly store: SimulatedStore;
   readonly placement: Placement;
   readonly mapOptions: NextMapOptions;
-  readonly hosts: readonly SimulatedHost[];
+  /** Those that belong to the cluster. */
+  readonly hosts: SimulatedHost[] = [];
+  /** Names of all that ever did: none of them joins anew. */
+  readonly known = new Set<string>();
   readonly options: WorldOptions;
   readonly allowance: Allowance;
   #map: ClusterMap = EMPTY_MAP;
   #diskNext = FIRST_NEW_DISK;
+  readonly #downSinceMs = new Map<string, number>();
+  readonly #hostListeners: ((host: SimulatedHost) => void)[] = [];
   /** The first defect that was seen; the run ends with it. */
   failure: Error | null = null;
 
@@ -90,16 +98,48 @@ export class World implements Shared {
       for (const { type, keyValue } of events) if (type === 'put' && keyValue.key === MAP_KEY) this.#mapChanged();
     });
     this.allowance = new Allowance(this);
-    this.hosts = Array.from({ length: options.hosts }, (_, number) => this.#makeHost(number));
+    for (let number = 0; number < options.hosts; number++) {
+      this.#addHost(`host${number + 1}`, (disk) => number * 10 + disk + 1);
+    }
   }
 
-  #makeHost(number: number): SimulatedHost {
+  #addHost(id: string, numberOf: (disk: number) => number): SimulatedHost {
     const devices = new Map<number, SimulatedDevice>();
-    for (let disk = 0; disk < this.options.disksPerHost; disk++) {
-      const latency = this.options.steady ? { latency: STEADY_DEVICE } : {};
-      devices.set(number * 10 + disk + 1, new SimulatedDevice({ random: this.#stream(), ...latency }));
-    }
-    return new SimulatedHost(`host${number + 1}`, this, this.#stream(), devices);
+    for (let disk = 0; disk < this.options.disksPerHost; disk++) devices.set(numberOf(disk), this.newDevice());
+    const host = new SimulatedHost(id, this, this.#stream(), devices);
+    this.hosts.push(host);
+    this.known.add(id);
+    for (const added of this.#hostListeners) added(host);
+    return host;
+  }
+
+  /** A new host, not started yet. */
+  addHost(id: string): SimulatedHost {
+    return this.#addHost(id, () => this.nextDisk());
+  }
+
+  /** For good: nobody starts it again. */
+  removeHost(host: SimulatedHost): void {
+    this.onReboot(host);
+    host.remove();
+    this.hosts.splice(this.hosts.indexOf(host), 1);
+  }
+
+  /** Calls `added` with each host that there is, and that joins later. */
+  eachHost(added: (host: SimulatedHost) => void): void {
+    this.#hostListeners.push(added);
+    for (const host of this.hosts) added(host);
+  }
+
+  newDevice(): SimulatedDevice {
+    const latency = this.options.steady ? { latency: STEADY_DEVICE } : {};
+    return new SimulatedDevice({ random: this.#stream(), ...latency });
+  }
+
+  /** For how long the map has had a host down; 0: it is up. */
+  downMs(host: string): number {
+    const since = this.#downSinceMs.get(host);
+    return since === undefined ? 0 : this.scheduler.nowMs - since;
   }
 
   /** The disk that a fault is about. */
@@ -118,7 +158,13 @@ export class World implements Shared {
     return Object.values(this.map.tables).some((groups) => groups.some(({ insync }) => insync.includes(disk)));
   }
 
-  /** Called before a host is rebooted: what ran on it is gone. */
+  /** Whether any group names the disk. */
+  isNamed(disk: number): boolean {
+    const groups = Object.values(this.map.tables).flat();
+    return groups.some(({ acting, insync }) => acting.includes(disk) || insync.includes(disk));
+  }
+
+  /** Called before a host is rebooted, or removed: what ran on it is gone. */
   onReboot: (host: SimulatedHost) => void = () => {};
 
   reboot(host: SimulatedHost): void {
@@ -144,6 +190,8 @@ export class World implements Shared {
     this.#map = decodeClusterMap(this.store.peek(MAP_KEY)!.value);
     for (const [id, { up, incarnation, bootId }] of Object.entries(this.#map.hosts)) {
       const known = before.hosts[id];
+      if (up) this.#downSinceMs.delete(id);
+      else if (!this.#downSinceMs.has(id)) this.#downSinceMs.set(id, this.scheduler.nowMs);
       if (known?.up === up && known.incarnation === incarnation && known.bootId === bootId) continue;
       this.trace.note('map', `epoch ${this.#map.epoch}: ${id} is ${up ? 'up' : 'down'} with ${incarnation}, ${bootId}`);
     }
