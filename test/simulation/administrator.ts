@@ -11,6 +11,7 @@ import type { World } from './world.js';
 export const IMAGES_MAX = 7;
 const IMAGES_MIN = 3;
 const SNAPSHOTS_MAX = 3;
+const SNAPSHOT_READ_BYTES = 64 * 1024;
 /** After what may still happen although whoever asked for it is dead, nothing of it can happen any more. */
 const LATE_MS = 60_000;
 
@@ -67,6 +68,10 @@ export class Administrator {
     const snapshot = image.snapshots[random.below(image.snapshots.length)];
     const from = random.chance(0.5) ? snapshot : undefined;
     const part = random.next();
+    if (snapshot && random.chance(0.4)) {
+      this.#readLater(host, image, snapshot, random.next());
+      return;
+    }
     if (dice < 0.25 && image.snapshots.length < SNAPSHOTS_MAX) this.#begin(host, image, 'snapshot', this.#snapshot);
     else if (dice < 0.45 && this.images.length < IMAGES_MAX)
       this.#begin(host, image, 'clone', (run) => this.#clone(run, image, from));
@@ -111,6 +116,33 @@ export class Administrator {
   async #late(host: SimulatedHost, image: SimulatedImage, what: string): Promise<void> {
     this.#note(host, image, `${what} may have been done or not`);
     await new Promise<void>((resolve) => this.#world.scheduler.after(LATE_MS, resolve));
+  }
+
+  /** Looks at a part of a snapshot. */
+  #readLater(host: SimulatedHost, image: SimulatedImage, snapshot: SimulatedSnapshot, part: number): void {
+    const run = host.run!;
+    const token = {};
+    this.#running.set(token, `read of snapshot ${snapshot.tag} of ${image.name} on ${host.id}`);
+    Promise.race([this.#readSnapshot(run, snapshot, part), run.ended])
+      .catch((error) => {
+        // It is deleted while it is looked at.
+        if (error.code === 'ESTALE' && !image.snapshots.includes(snapshot)) return;
+        const what = `snapshot ${snapshot.tag} of ${image.name} on ${host.id}`;
+        this.#world.defect(host.id, new Error(`${what}: ${error.message}`, { cause: error }));
+      })
+      .finally(() => this.#running.delete(token));
+  }
+
+  async #readSnapshot(run: Run, { vdi, model }: SimulatedSnapshot, part: number): Promise<void> {
+    const ranges = model.writtenRanges();
+    const range = ranges[Math.floor(part * ranges.length)];
+    if (!range) return;
+    const length = Math.min(SNAPSHOT_READ_BYTES, range.end - range.start);
+    const opened = await run.vdis.load(vdi);
+    const check = model.beginRead(null, range.start, length);
+    const data = Buffer.allocUnsafe(length);
+    // What lies beyond the end counts as zeros.
+    check(data.fill(0, await opened.read(range.start, data)));
   }
 
   async #snapshot(run: Run, image: SimulatedImage): Promise<void> {
