@@ -40,6 +40,7 @@ export class DirectIo {
     if (!this.#role.isEqual || !mayAnswer()) return null;
     this.#role.checkHandle(opened);
     const generation = this.#image.generation();
+    if (Number.isFinite(opened) && !this.#role.knowsHandles(generation)) return null;
     const chain = this.#image.chain();
     const { family, layers } = chain;
     const pg = pgOf(family, index);

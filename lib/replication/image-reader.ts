@@ -5,6 +5,8 @@ import type { Inquiries } from './inquiries.js';
 import type { ReadRequest, Refusal, SeekRequest } from './messages.js';
 import type { WriterRole } from './role.js';
 
+/** No handle: nothing that happened to the image ends it. */
+const NO_HANDLE = Number.POSITIVE_INFINITY;
 /** A member that has not answered a look at one index for so long may be cut off: another one is asked. */
 const ANSWER_MS = 1000;
 
@@ -44,7 +46,12 @@ export class ImageReader {
     for (let attempt = 0; ; attempt++) {
       await this.#role.before(index);
       const reply = await this.#ask(index, look, attempt);
+      const isKnown = opened === NO_HANDLE || (await this.#role.learnHandles(this.#image.generation()));
       this.#role.checkHandle(opened);
+      if (!isKnown) {
+        await this.#context.pause();
+        continue;
+      }
       if (reply && !reply.refusal && this.#context.mayAnswer()) return reply.body;
       const isUnequal = reply?.refusal?.reason === 'unequal';
       await this.learn(reply?.refusal ?? null);

@@ -88,6 +88,8 @@ export class WriterRole {
   #taking: Promise<void> | null = null;
   #releasing: Promise<boolean> | null = null;
   #fenced: Readonly<Record<string, number>> = {};
+  /** The highest generation of which the record that says so was read. */
+  #fencedBy = -1;
   /** See WriterRecord: of the record under which this host holds the role. */
   #owed: string | null = null;
   /** Whether guests of this host may have written what nobody is known to have flushed. */
@@ -158,6 +160,7 @@ export class WriterRole {
   /** Flushes what this host or a holder before it was told to write. Throws FencedError. */
   async flush(opened: number): Promise<void> {
     for (;;) {
+      this.checkHandle(opened);
       // What was given back clean was flushed before.
       if (!this.#writer && !this.#taking && !this.#unflushed) return;
       const writer = await this.take('write', opened);
@@ -166,6 +169,26 @@ export class WriterRole {
       this.#retireSoon();
       return;
     }
+  }
+
+  /** Whether it is known which handles of this host are dead under that generation. */
+  knowsHandles(generation: number): boolean {
+    return this.#fencedBy >= generation;
+  }
+
+  /**
+   * Finds out which handles of this host are dead under that generation: another host may have taken the image over while
+   * this one was away, or an earlier process had it. False: the store does not answer.
+   */
+  async learnHandles(generation: number): Promise<boolean> {
+    if (this.knowsHandles(generation)) return true;
+    const stored = await this.#store.read().catch(() => null);
+    if (!stored) return false;
+    if (stored.record.generation > this.#fencedBy) {
+      this.#fenced = stored.record.fenced;
+      this.#fencedBy = stored.record.generation;
+    }
+    return this.knowsHandles(generation);
   }
 
   /** Throws FencedError for a handle that was opened, at this generation, before this host lost the image. */
@@ -507,6 +530,7 @@ export class WriterRole {
       }
       const { record } = stored;
       this.#fenced = record.fenced;
+      this.#fencedBy = Math.max(this.#fencedBy, record.generation);
       const { holder } = record;
       const incarnation = this.#context.incarnation();
       const isOurs = holder?.host === host && holder.incarnation === incarnation;

@@ -22,6 +22,8 @@ const LARGE_CHANCE = 0.02;
 const HUGE_SECTORS = 2048;
 const HUGE_CHANCE = 0.001;
 
+const SERVED = 'a handle is served that another host has taken the image from';
+
 /** The request will never be answered: its process is gone. */
 class Unanswered extends Error {}
 
@@ -191,6 +193,11 @@ export class Guest {
     return maps.some((map) => Object.values(map?.disks ?? {}).some(({ room }) => room === 'none'));
   }
 
+  /** Another host took the image over and has written since: nothing that begins now is done, nor a read answered. */
+  get #isOver(): boolean {
+    return this.#isFenced && this.image.writtenBy >= this.image.writer.fenced[this.host.id]!;
+  }
+
   get #isFenced(): boolean {
     return (this.image.writer.fenced[this.host.id] ?? 0) > this.#opened;
   }
@@ -199,9 +206,11 @@ export class Guest {
     const { image } = this;
     const check = image.model.beginRead(this, index * OBJECT_BYTES + offset, length);
     const start = index * OBJECT_BYTES + offset;
+    const isOver = this.#isOver;
     const data = await this.#request(async (run) => {
       const target = Buffer.allocUnsafe(length);
       const bytes = await (await image.on(run)).read(start, target, this.#opened);
+      if (isOver && bytes > 0) throw new Error(SERVED);
       // What lies beyond the end counts as zeros.
       return target.fill(0, bytes);
     });
@@ -226,6 +235,7 @@ export class Guest {
     this.#writing.add(write);
     this.#note(`${kind} ${write.number} of ${index}+${offset} ${length}, vdi ${vdi}`);
     const data = stampedData(write.number, start, length);
+    const isOver = this.#isOver;
     try {
       await this.#request(async (run) => {
         const opened = await image.on(run);
@@ -233,6 +243,9 @@ export class Guest {
         else await opened.write(start, data, this.#opened);
       });
       if (this.#isGone) return;
+      if (isOver && kind === 'write') throw new Error(SERVED);
+      const { holder, generation } = image.writer;
+      if (holder?.host === this.host.id) image.writtenBy = generation;
       const adopted = this.host.run?.cluster.follower.map.epoch ?? 0;
       model.acknowledge(write, this.#world.lossyOf(image.copies, image.pgOf(index)) > adopted);
       this.#note(`${kind} ${write.number} is done`);

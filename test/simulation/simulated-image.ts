@@ -37,6 +37,8 @@ export class SimulatedImage {
   locker: object | null = null;
   /** Its administrator is at work on it, or died over that. */
   isBusy = false;
+  /** The last generation of which a guest was told that it has written. */
+  writtenBy = 0;
   readonly #world: World;
   /** Never changes. */
   readonly #family: number;

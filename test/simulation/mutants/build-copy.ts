@@ -21,6 +21,7 @@ export class BuildCopy {
     for (const name of ['lib', 'test']) {
       await cp(join(project, 'dist', name), join(copy.directory, name), { recursive: true });
     }
+    await cp(join(project, 'test/scenarios'), join(root, 'test/scenarios'), { recursive: true });
     await cp(join(project, 'package.json'), join(root, 'package.json'));
     await symlink(join(project, 'node_modules'), join(root, 'node_modules'));
     return copy;

@@ -11,6 +11,8 @@ const FAILING_MAX = 10;
 /** A mutant is given its chance: several faults a simulated minute, one on top of the other. */
 const ROUGHNESS = 2;
 const SEED_SECONDS = 60;
+/** The test file that plays them takes as long as a few seeds. */
+const SCENARIOS = 'scenarios';
 
 export interface HuntOptions {
   readonly first: number;
@@ -39,11 +41,9 @@ export async function hunt(copy: BuildCopy, mutant: Mutant, options: HuntOptions
   const { first, seeds, jobs, seconds, note } = options;
   const deadlineMs = performance.now() + seconds * 1000;
   const last = first + seeds - 1;
-  if (mutant.tests !== undefined) {
-    await copy.become(mutant);
-    const failure = await firstFailure(copy.directory, mutant.tests, seconds * 1000);
-    if (failure) return { clean: 0, caught: { by: `test ${failure.name}`, complaint: failure.complaint } };
-  }
+  await copy.become(mutant);
+  const failure = await firstFailure(copy.directory, [...(mutant.tests ?? []), SCENARIOS], seconds * 1000);
+  if (failure) return { clean: 0, caught: { by: `test ${failure.name}`, complaint: failure.complaint } };
   let clean = 0;
   let next = first;
   for (let failing = 0; next <= last && failing < FAILING_MAX; failing++) {

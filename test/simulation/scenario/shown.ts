@@ -20,7 +20,8 @@ export class Shown {
     const [, where, what = ''] = LINE.exec(line) ?? [];
     // Further lines of a text, such as an error's.
     if (where === undefined) return null;
-    return this.#isShown(where, what) ? `${where}: ${what}` : null;
+    // Numbers of requests are others with every change of what is asked.
+    return this.#isShown(where, what) ? `${where}: ${what.replace(/( by \d+): \d+: /, '$1: ')}` : null;
   }
 
   #isShown(where: string, what: string): boolean {
