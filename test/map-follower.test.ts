@@ -150,3 +150,18 @@ test('a map that nobody can read is told, and the one before stays', async (t) =
   await settle();
   t.alike(script.notes, ['prepare 2 after 0', 'failed', 'adopted 2']);
 });
+
+test('a map that comes right when the one before was adopted is adopted as well', async (t) => {
+  for (let turns = 0; turns < 6; turns++) {
+    const script: FollowerScript = new FollowerScript({
+      adopted: async (map) => {
+        script.notes.push(`adopted ${map.epoch}`);
+        for (let turn = 0; turn < turns; turn++) await null;
+        if (map.epoch === 2) script.offer(3);
+      },
+    });
+    script.offer(2);
+    await settle();
+    t.is(script.follower.map.epoch, 3, `${turns} turns later`);
+  }
+});

@@ -100,8 +100,14 @@ export class MapFollower {
   #take(map: ClusterMap, revision: number): void {
     if (map.epoch <= (this.#newest?.map.epoch ?? this.#map.epoch) || map.epoch < this.#options.adoptedEpoch) return;
     this.#newest = { map, revision };
+    this.#begin();
+  }
+
+  #begin(): void {
     this.#adopting ??= this.#adopt().finally(() => {
       this.#adopting = null;
+      // One that came when the last was adopted, and before this.
+      if (this.#newest && this.#newest.map.epoch > this.#map.epoch && !this.#closed) this.#begin();
     });
   }
 
