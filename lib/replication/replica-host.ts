@@ -130,7 +130,9 @@ export class ReplicaHost implements Objects {
   }
 
   #replicaOf(disk: Disk): ReplicaDisk {
-    const { clock, bootId, map, fetchMap, layers, onCompleted, onDiskFailed, onError } = this.#options;
+    const { clock, bootId, map, fetchMap, layers, onCompleted, onDiskFailed } = this.#options;
+    // Of the disk's, it has to leave the map.
+    const onError = (error: unknown) => this.#diskError(disk.number, error);
     const locks = new IndexLocks();
     const layouts = (copies: number) => this.#layout(copies);
     const recovery: Recovery = new Recovery(disk, locks, {
