@@ -98,8 +98,9 @@ function restoreImage(model: MapModel, host: ModelHost): string | null {
   const disk = [...host.opens].find(([number, opens]) => {
     return (model.images.get(number)?.opens ?? opens) < opens && !model.oldDisks.has(number);
   })?.[0];
-  // While the map has the host up, it may count on that copy and let the others go.
-  if (disk === undefined || model.map.hosts[host.id]?.up !== false || !isSpare(model, disk)) return null;
+  // While the map has the host up, or may have it up by its last heartbeat, it may count on that copy and let others go.
+  const isOff = model.map.hosts[host.id]?.up === false && model.nowMs - lastSeenMs(host) >= 2 * TTL_MS;
+  if (disk === undefined || !isOff || !isSpare(model, disk)) return null;
   const image = model.images.get(disk)!;
   host.reboot();
   host.opens.set(disk, image.opens);
