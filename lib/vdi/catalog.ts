@@ -294,7 +294,8 @@ export class Catalog {
     const vdi = await this.vdi(id);
     if (!vdi?.record.unlinked) return null;
     const family = await this.family(vdi.record.family);
-    if (!family) throw new Error(`image ${id} has no family`);
+    // Another host has removed the image since it was read.
+    if (!family) return null;
     const changed = nextVersion(removeImage(family.record, id));
     return {
       family: changed,

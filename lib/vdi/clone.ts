@@ -69,6 +69,11 @@ interface Plan {
   readonly result: FamilyRecord | null;
 }
 
+/** What was last tried to be stored: whether it was is not known where the store did not answer. */
+interface Attempt {
+  family: FamilyRecord | null;
+}
+
 const NO_PLAN: Plan = { stored: false, result: null };
 
 export class Cloner {
@@ -100,8 +105,9 @@ export class Cloner {
     if (source.id === target.id) return false;
     return target.frozen(() =>
       source.frozen(async () => {
+        const attempt: Attempt = { family: null };
         const family = await this.#objects.step([source.objects, target.objects], opened, (steps) =>
-          this.#step(both, steps),
+          this.#step(both, steps, attempt),
         );
         if (!family) return false;
         source.stepped();
@@ -112,10 +118,21 @@ export class Cloner {
     );
   }
 
-  async #step(both: Both, steps: readonly GenerationStep[]): Promise<Stepped<FamilyRecord | null>> {
+  async #step(both: Both, steps: readonly GenerationStep[], attempt: Attempt): Promise<Stepped<FamilyRecord | null>> {
+    const done = await this.#doneBefore(both, attempt);
+    if (done) return { stored: false, result: done };
     if (both.end > both.source.size) return NO_PLAN;
     const change = (await this.#continues(both)) ?? (await this.#begins(both));
-    return change ? this.#store(both, steps, change) : NO_PLAN;
+    return change ? this.#store(both, steps, change, attempt) : NO_PLAN;
+  }
+
+  /** The family as it is where an attempt whose answer was lost has been carried out. */
+  async #doneBefore({ target }: Both, { family }: Attempt): Promise<FamilyRecord | null> {
+    const stored = family && (await this.#catalog.family(family.id))?.record;
+    if (!family || !stored) return null;
+    const layer = family.images[target.id]!;
+    const isDone = stored.images[target.id] === layer && stored.layers[layer]!.limit === family.layers[layer]!.limit;
+    return isDone ? stored : null;
   }
 
   /** A target that is a clone of this source already, up to less than the end of the range. */
@@ -156,6 +173,7 @@ export class Cloner {
     { source, target, end }: Both,
     steps: readonly GenerationStep[],
     change: FamilyChange,
+    attempt: Attempt,
   ): Promise<Stepped<FamilyRecord | null>> {
     const [from, to] = await Promise.all([this.#catalog.vdi(source.id), this.#catalog.vdi(target.id)]);
     if (!from || !to) return NO_PLAN;
@@ -163,6 +181,7 @@ export class Cloner {
     const old = to.record.family === from.record.family ? null : await this.#catalog.family(to.record.family);
     if (!family || (old && old.record.copies !== family.record.copies)) return NO_PLAN;
     const changed = nextVersion(change(family.record));
+    attempt.family = changed;
     const record = grown(target.settledRecord(to.record), changed.id, source.id, end, this.#catalog.now());
     const isStored = await this.#catalog.attempt({
       compare: [

@@ -33,6 +33,9 @@ export interface VdisOptions {
   now?: () => Timestamp;
 }
 
+/** An image may become shorter while it is cloned. */
+const CLONE_ATTEMPTS_MAX = 16;
+
 /** Bytes that an image's objects take up. */
 export interface VdiUsage {
   /** Of the layer that only this image has. */
@@ -326,10 +329,7 @@ export class Vdis {
     const made = await this.create(newName, { size: 0, mode, uid, gid, copies, importing: true });
     try {
       const target = await this.load(made.id);
-      const { size: end } = await source.current();
-      if (end > 0 && !(await this.share(source, target, 0, end))) {
-        throw new VdiError('EAGAIN', `${name} was changed while it was cloned; try again`);
-      }
+      await this.#shareAll(source, target);
       return await target.setAttributes(({ importing: _done, ...whole }) => whole);
     } catch (error) {
       await this.unlink(newName);
@@ -348,6 +348,15 @@ export class Vdis {
   ): Promise<void> {
     const vdi = await this.load(id);
     await this.#options.objects.step([vdi.objects], Number.POSITIVE_INFINITY, ([step]) => change(step!), hosts);
+  }
+
+  /** Gives an empty image all that another one shows, however long that is by then. Throws VdiError EAGAIN. */
+  async #shareAll(source: Vdi, target: Vdi): Promise<void> {
+    for (let attempt = 0; attempt < CLONE_ATTEMPTS_MAX; attempt++) {
+      const { size } = await source.current();
+      if (size === 0 || (await this.share(source, target, 0, size))) return;
+    }
+    throw new VdiError('EAGAIN', `${source.record.name} changes its size all the time; try again`);
   }
 
   async usage(record: VdiRecord): Promise<VdiUsage> {

@@ -80,7 +80,8 @@ export class Guest {
   }
 
   get isIdle(): boolean {
-    return this.#inFlight === 0;
+    // Of what is gone with its host nobody waits for an answer.
+    return this.#inFlight === 0 || this.#isGone;
   }
 
   /** Whether it does nothing more. */
