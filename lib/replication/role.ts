@@ -279,11 +279,14 @@ export class WriterRole {
       this.#drop(writer);
       return;
     }
-    const fenced = { ...stored.record.fenced, [owed]: writer.generation };
-    const next = { ...stored.record, fenced, owed: null };
+    // Under a later generation, which is taken by a fence: who goes by the present one would not hear of it.
+    const generation = writer.generation + 1;
+    const fenced = { ...stored.record.fenced, [owed]: generation };
+    const next = { ...stored.record, generation, fenced, owed: null };
     if (!(await this.#store.replace(next, stored.revision).catch(() => false))) return this.#pause();
     this.#fenced = fenced;
     this.#owed = null;
+    this.#drop(writer);
   }
 
   mapAdopted(map: ClusterMap): void {

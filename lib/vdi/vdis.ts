@@ -232,8 +232,8 @@ export class Vdis {
 
   async #remove(id: number): Promise<void> {
     if (this.#isUsed(id) || !(await this.catalog.removal(id))) return;
-    const vdi = this.#loaded.get(id) ?? (await this.#load(id));
-    if (!(await this.#removeStepwise(vdi))) return;
+    const vdi = this.#loaded.get(id) ?? (await this.#load(id).catch(ifGone));
+    if (!vdi || !(await this.#removeStepwise(vdi))) return;
     vdi.close();
     this.#loaded.delete(id);
     // Whoever is up knows that the image is gone, and nobody asks for its writer any more.

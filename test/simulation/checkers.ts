@@ -116,7 +116,10 @@ export class Checkers {
       const kept = (
         await Promise.all(this.#world.hosts.flatMap(({ run }) => run!.disks).map(whatIsKept(this.#world)))
       ).filter((what) => what !== null);
-      for (const { key } of working) kept.push(`${key} has layers that are to go`);
+      for (const { key, value } of working) {
+        const { doomed, merging, confirmed } = decodeRecord<FamilyRecord>(value);
+        kept.push(`${key} has layers that are to go: ${JSON.stringify({ doomed, merging, confirmed })}`);
+      }
       if (kept.length === 0) return;
       if (this.#world.scheduler.nowMs > deadlineMs) throw new Error(`space is not given back: ${kept.join('; ')}`);
       await new Promise<void>((resolve) => this.#world.scheduler.after(GIVEN_BACK_MS / 100, resolve));
