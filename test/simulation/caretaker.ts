@@ -58,11 +58,13 @@ export class Caretaker {
   #lookAt(host: SimulatedHost, slot: DiskSlot): void {
     const { number, isDestroyed, hasFailed } = slot;
     const record = this.#record(host.id, number);
+    // A worker that starts is about to tell of all that it has opened.
+    const mayChange = !host.isRunning || host.run !== null;
     if (isDestroyed) {
       // While a group counts on what it had, somebody may still find out.
-      if (!this.#world.isCountedOn(number)) this.#replace(host, number);
+      if (mayChange && !this.#world.isCountedOn(number)) this.#replace(host, number);
     } else if (record === 'removing' && !hasFailed) {
-      if (!this.#world.isNamed(number)) this.#takeAway(host, number);
+      if (mayChange && !this.#world.isNamed(number)) this.#takeAway(host, number);
     } else if (hasFailed || record === 'failed') {
       this.#readmit(host, slot);
     } else if (host.run) {
