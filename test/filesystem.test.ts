@@ -1,7 +1,7 @@
 /** The mount's operations where requests meet one another, or come twice. */
 import { constants } from 'node:fs';
 import { type Assertions, test } from 'brittle';
-import { SYSTEM_CLOCK } from '../lib/cluster/system-clock.js';
+import { HostClock } from '../lib/cluster/host-clock.js';
 import { Directory } from '../lib/filesystem/directory.js';
 import { Filesystem } from '../lib/filesystem/filesystem.js';
 import { Handles } from '../lib/filesystem/handles.js';
@@ -30,7 +30,7 @@ async function setup(t: Assertions) {
   const failures: unknown[] = [];
   const onError = (error: unknown) => failures.push(error);
   const vdis = new Vdis({
-    ...{ coordination, host: 'h', clock: SYSTEM_CLOCK, families, allDisks: onlyDisk, isOpen, onError },
+    ...{ coordination, host: 'h', clock: new HostClock(), families, allDisks: onlyDisk, isOpen, onError },
     objects: new LocalImages(objects, coordination),
   });
   t.teardown(() => vdis.close(), { order: -1 });

@@ -1,5 +1,5 @@
 import { test } from 'brittle';
-import { HostClock } from '../lib/daemon/host-clock.js';
+import { HostClock } from '../lib/cluster/host-clock.js';
 
 function machine() {
   const times = { monotonic: 5000, wall: 1_700_000_000_000, uptime: 80_000, looks: 0 };

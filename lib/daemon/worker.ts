@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { SYSTEM_CLOCK } from '../cluster/system-clock.js';
+import { HostClock } from '../cluster/host-clock.js';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { OperationMetrics } from '../control/operation-metrics.js';
 import { openLocal } from '../coordination/local.js';
@@ -83,7 +83,7 @@ class Worker {
     const vdis = this.#keep(
       'images',
       new Vdis({
-        ...{ coordination, host, families, clock: SYSTEM_CLOCK },
+        ...{ coordination, host, families, clock: new HostClock() },
         objects: new LocalImages(disks.objects, coordination),
         // All disks of this host do their part together.
         allDisks: () => Promise.resolve({ numbers: [0], compare: [] }),

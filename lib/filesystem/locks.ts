@@ -1,6 +1,6 @@
 import type { Clock } from '../cluster/clock.js';
 import type { DownHosts } from '../cluster/down-hosts.js';
-import { SYSTEM_CLOCK } from '../cluster/system-clock.js';
+import { HostClock } from '../cluster/host-clock.js';
 import type { Coordination, Watch } from '../coordination/coordination.js';
 import { OperationError } from '../fuse/errno.js';
 import type { HeldLock, InterruptSignal, LockRequest } from '../fuse/operations.js';
@@ -42,7 +42,12 @@ export class Locks {
   readonly #watch: Watch;
 
   /** With a `breaker`, locks of hosts that are down do not stand in the way. */
-  constructor(coordination: Coordination, host: string, breaker: LockBreaker | null = null, clock = SYSTEM_CLOCK) {
+  constructor(
+    coordination: Coordination,
+    host: string,
+    breaker: LockBreaker | null = null,
+    clock: Clock = new HostClock(),
+  ) {
     this.#coordination = coordination;
     this.#host = host;
     this.#breaker = breaker;

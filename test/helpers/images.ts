@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Assertions } from 'brittle';
 import type { AllDisks } from '../../lib/cluster/all-disks.js';
-import { SYSTEM_CLOCK } from '../../lib/cluster/system-clock.js';
+import { HostClock } from '../../lib/cluster/host-clock.js';
 import { openLocal } from '../../lib/coordination/local.js';
 import { LocalImages } from '../../lib/replication/local-images.js';
 import { FamilyWatch } from '../../lib/vdi/family-watch.js';
@@ -22,7 +22,7 @@ export async function openImages(t: Assertions, objects = new MemoryObjects()) {
   await families.open();
   const make = () =>
     new Vdis({
-      ...{ coordination, host: 'h', clock: SYSTEM_CLOCK, families, allDisks: onlyDisk },
+      ...{ coordination, host: 'h', clock: new HostClock(), families, allDisks: onlyDisk },
       objects: new LocalImages(objects, coordination),
       isOpen: (id) => open.has(id),
       onError: (error) => failures.push(error),

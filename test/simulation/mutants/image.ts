@@ -88,8 +88,8 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'lib/replication/layer-rules.js',
-        find: 'return merging.map(({ layer, child }) => `${layer}>${child}`).join();',
-        replace: "return '';",
+        find: 'return merging.map(',
+        replace: "return ''; merging.map(",
       },
     ],
   },

@@ -1,5 +1,5 @@
 import { uptime } from 'node:os';
-import type { Clock } from '../cluster/clock.js';
+import type { Clock } from './clock.js';
 
 /** The host's uptime is read again when the wall clock has gone so much more, or less, than the monotonic one. */
 const DRIFT_MS = 20;
