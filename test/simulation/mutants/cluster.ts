@@ -30,7 +30,11 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
         find: 'if (map.epoch <= (this.#newest?.map.epoch ?? this.#map.epoch) || map.epoch < this.#options.adoptedEpoch)',
         replace: 'if (map.epoch === (this.#newest?.map.epoch ?? this.#map.epoch))',
       },
-      { file: FOLLOWER, find: 'this.#newest.map.epoch > this.#map.epoch', replace: 'this.#newest.map !== this.#map' },
+      {
+        file: FOLLOWER,
+        find: 'while (this.#newest && this.#newest.map.epoch > this.#map.epoch',
+        replace: 'while (this.#newest && this.#newest.map !== this.#map',
+      },
     ],
   },
   {
