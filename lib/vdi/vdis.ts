@@ -57,6 +57,8 @@ export class Vdis {
   readonly #pins = new Map<number, number>();
   readonly #loading = new Map<number, Promise<Vdi>>();
   readonly #listing: Listing;
+  /** Names of images that this process has begun to import. */
+  readonly #importing = new Set<string>();
   readonly #refreshes = new Set<Promise<void>>();
   /** By image, the end of what is being done to it alone: loading it, removing it. */
   readonly #turns = new Map<number, Promise<unknown>>();
@@ -94,7 +96,7 @@ export class Vdis {
   /** Takes up what an earlier process left: images without a name or handle, imports, families with work. */
   async start(): Promise<void> {
     for (const record of await this.catalog.vdis()) {
-      const isLeft = record.importing === this.#options.host;
+      const isLeft = record.importing === this.#options.host && !this.#importing.has(record.name);
       if (isLeft && !record.unlinked) await this.catalog.unlink(record.name, null);
       if (isLeft || record.unlinked) await this.removeIfUnused(record.id);
     }
@@ -195,6 +197,7 @@ export class Vdis {
   }
 
   create(name: string, options: NewVdi, request: RequestId | null = null): Promise<VdiRecord> {
+    if (options.importing) this.#importing.add(name);
     return this.catalog.create(name, options, request);
   }
 
