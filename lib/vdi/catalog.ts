@@ -336,23 +336,6 @@ export class Catalog {
     return this.#numbers.next();
   }
 
-  /** Changes a family; one without layers left is deleted. `change` answers null to leave it. */
-  async updateFamily(id: number, change: (family: FamilyRecord) => FamilyRecord | null): Promise<FamilyRecord | null> {
-    return this.#change(async () => {
-      const current = await this.family(id);
-      if (!current) return { answer: null };
-      const changed = change(current.record);
-      if (changed === null) return { answer: current.record };
-      const record = nextVersion(changed);
-      const empty = Object.keys(record.layers).length === 0;
-      return {
-        answer: empty ? null : record,
-        compare: [{ key: KEY.family(id), modRevision: current.revision }],
-        success: [empty ? { delete: KEY.family(id) } : put(KEY.family(id), record)],
-      };
-    });
-  }
-
   /** One transaction of the caller's own over images and families; tried again while `build` goes on answering one. */
   async change<Answer>(build: () => Promise<Transaction & { answer: Answer }>): Promise<Answer> {
     return this.#change(build);
