@@ -15,6 +15,8 @@ import { TapCounter } from './helpers/tap.js';
 const DIRECTORY = fileURLToPath(new URL('.', import.meta.url));
 /** Between asking a file that took too long to end, and killing it. */
 const GRACE_MS = 5000;
+/** Failed assertions of a file that the summary repeats. */
+const FAILURES_SHOWN = 5;
 
 interface FileResult {
   name: string;
@@ -122,6 +124,7 @@ function summarize(results: readonly FileResult[]): number {
   process.stdout.write('\n');
   for (const { name, counter, trouble } of results) {
     if (counter.failed > 0) process.stdout.write(`FAILED ${name}: ${counter.failed} assertions\n`);
+    for (const line of counter.failures.slice(0, FAILURES_SHOWN).flat()) process.stdout.write(`  ${line}\n`);
     for (const what of trouble) process.stdout.write(`FAILED ${name}: ${what}\n`);
   }
   process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);

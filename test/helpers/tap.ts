@@ -1,3 +1,6 @@
+/** Of one failed assertion, repeated at the end: what was found, what was expected, and where. */
+const FAILURE_LINES_MAX = 12;
+
 /** Counts what a test file reports on its standard output, in brittle's TAP. */
 export class TapCounter {
   passed = 0;
@@ -5,6 +8,9 @@ export class TapCounter {
   skipped = 0;
   /** Whether the file got to its end and summed up. */
   complete = false;
+  /** The failed assertions with the lines that explain them, for the end of a long output. */
+  readonly failures: string[][] = [];
+  private explained: string[] | null = null;
   private rest = '';
 
   add(text: string): void {
@@ -14,10 +20,19 @@ export class TapCounter {
   }
 
   private line(line: string): void {
+    if (this.explained && /^ {6}/.test(line)) {
+      if (this.explained.length < FAILURE_LINES_MAX) this.explained.push(line.slice(4));
+      return;
+    }
+    this.explained = null;
     // Assertions are indented below their test, whose own line would count them twice. A skipped test has no assertion.
     if (/^\s+ok \d+/.test(line)) this.passed++;
-    else if (/^\s+not ok \d+/.test(line)) this.failed++;
-    else if (/^ok \d+ .* # (SKIP|TODO)$/.test(line)) this.skipped++;
+    else if (/^\s+not ok \d+/.test(line)) {
+      this.failed++;
+      this.explained = [line.trim()];
+      this.failures.push(this.explained);
+      return;
+    } else if (/^ok \d+ .* # (SKIP|TODO)$/.test(line)) this.skipped++;
     else if (/^# asserts = /.test(line)) this.complete = true;
   }
 }
