@@ -4,6 +4,9 @@ import { test } from 'brittle';
 import ts from 'typescript';
 import { edited, MutantError } from './simulation/mutants/mutant.js';
 import { MUTANTS } from './simulation/mutants.js';
+import { defectOf } from './simulation/scenario/play.js';
+import { parseScript } from './simulation/scenario/script.js';
+import { ScriptError } from './simulation/scenario/script-error.js';
 
 const read = (file: string) => readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8');
 
@@ -44,5 +47,18 @@ test('an edit is refused where its text is missing, or there more than once', (t
     } catch (error) {
       t.ok(error instanceof MutantError, `${error}`);
     }
+  }
+});
+
+test('a scenario whose trace is another catches nothing; one in which a check fails does', async (t) => {
+  const script = (last: string) =>
+    parseScript(`cluster hosts 2\nimage disk copies 3 indexes 1\nalice opens disk on host1\n${last}\n----\nnothing`);
+  t.is(await defectOf(script('alice writes 0+0 512\nwait until answered')), null);
+  t.unlike(await defectOf(script('kill host2\ncheck')), null, 'a check needs all hosts');
+  try {
+    await defectOf(script('start host1'));
+    t.fail('a command is carried out that means nothing');
+  } catch (error) {
+    t.ok(error instanceof ScriptError, `${error}`);
   }
 });

@@ -16,10 +16,11 @@ interface Options {
   seed: number;
   seeds: number;
   jobs: number;
-  steps: number;
+  steps?: number;
   kinds?: readonly BegunKind[];
   seconds: number;
   only: string[];
+  seedsOnly: boolean;
   list: boolean;
 }
 
@@ -28,12 +29,17 @@ const program = new Command('mutants')
   .addOption(new Option('--seed <number>', 'the first seed').argParser(wholeNumber).default(1))
   .addOption(new Option('--seeds <number>', 'seeds that each is given').argParser(wholeNumber).default(1000))
   .addOption(new Option('--jobs <number>', 'seeds at a time').argParser(wholeNumber).default(JOBS_DEFAULT, 'the cores'))
-  .addOption(new Option('--steps <number>', 'turns of guests in each seed').argParser(wholeNumber).default(1000))
+  .addOption(
+    new Option('--steps <number>', "turns of guests in each seed; else each mutant's own").argParser(wholeNumber),
+  )
   .addOption(
     new Option('--kinds <kinds>', "faults that happen, with commas; else each mutant's own").argParser(kindsOf),
   )
-  .addOption(new Option('--seconds <number>', 'real time that each is given').argParser(wholeNumber).default(1200))
+  .addOption(
+    new Option('--seconds <number>', 'real time of seeds that each is given').argParser(wholeNumber).default(1200),
+  )
   .addOption(new Option('--only <name>', 'the mutants whose name contains it; several').argParser(andMore).default([]))
+  .option('--seeds-only', 'nothing but seeds, none of them known', false)
   .option('--list', 'print their names, and what they break', false);
 
 const options = program.parse().opts<Options>();
@@ -48,14 +54,14 @@ if (options.list) {
 
 /** Answers whether all were caught. */
 async function runAll(mutants: readonly Mutant[]): Promise<boolean> {
-  const { seed: first, kinds, ...rest } = options;
+  const { seed: first, kinds, steps, ...rest } = options;
   const survivors: string[] = [];
   const scope = new Scope();
   try {
     const copy = await BuildCopy.make(PROJECT, scope);
     for (const mutant of mutants) {
       const startedMs = performance.now();
-      const { clean, caught } = await hunt(copy, mutant, { ...rest, first, kinds, note: (what) => console.log(what) });
+      const { clean, caught } = await hunt(copy, mutant, { ...rest, first, kinds, steps, note });
       const took = `${Math.round((performance.now() - startedMs) / 1000)} s`;
       const complaint = caught?.complaint.slice(0, COMPLAINT_CHARACTERS);
       const verdict = caught ? `caught by ${caught.by}: ${complaint}` : `SURVIVED ${clean} seeds`;
@@ -67,6 +73,10 @@ async function runAll(mutants: readonly Mutant[]): Promise<boolean> {
   }
   console.log(`${mutants.length - survivors.length} caught, ${survivors.length} survived`);
   return survivors.length === 0;
+}
+
+function note(what: string): void {
+  console.log(what);
 }
 
 function andMore(name: string, others: string[]): string[] {

@@ -9,6 +9,8 @@ export class BuildCopy {
   readonly directory: string;
   /** What the files were that are changed now. */
   readonly #originals = new Map<string, string>();
+  /** What was found out of what is shipped. */
+  readonly #found = new Map<string, unknown>();
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -43,5 +45,11 @@ export class BuildCopy {
   async restore(): Promise<void> {
     for (const [file, text] of this.#originals) await writeFile(join(this.directory, file), text);
     this.#originals.clear();
+  }
+
+  /** Finds something out of what is shipped, once; to be called while the copy is that. */
+  async once<T>(what: string, find: () => Promise<T>): Promise<T> {
+    if (!this.#found.has(what)) this.#found.set(what, await find());
+    return this.#found.get(what) as T;
   }
 }

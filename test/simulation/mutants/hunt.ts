@@ -4,76 +4,128 @@ import type { SeedJob, SeedReport } from '../seed-job.js';
 import { SeedPool } from '../seed-pool.js';
 import type { BuildCopy } from './build-copy.js';
 import type { Mutant } from './mutant.js';
-import { firstFailure } from './run-tests.js';
+import { firstDefect, scenariosOf } from './run-scenarios.js';
+import { complaintOfTest } from './run-tests.js';
 
 /** Seeds of a mutant that may fail although they do so without it, before it is given up. */
 const FAILING_MAX = 10;
 /** A mutant is given its chance: several faults a simulated minute, one on top of the other. */
-const ROUGHNESS = 2;
+const ROUGHNESS_DEFAULT = 2;
+/** Turns of guests in each seed. */
+const STEPS_DEFAULT = 1000;
 const SEED_SECONDS = 60;
-/** The test file that plays them takes as long as a few seeds. */
-const SCENARIOS = 'scenarios';
 
 export interface HuntOptions {
   readonly first: number;
   readonly seeds: number;
-  readonly steps: number;
-  /** In place of the mutant's own. */
+  /** These two in place of the mutant's own. */
+  readonly steps: number | undefined;
   readonly kinds: SeedJob['kinds'] | undefined;
-  /** Real time that a mutant is given. */
+  /** Real time that a mutant's new seeds are given. */
   readonly seconds: number;
   readonly jobs: number;
+  /** Nothing but new seeds is tried. */
+  readonly seedsOnly: boolean;
   /** Something worth saying that is no verdict. */
   note(what: string): void;
+}
+
+/** What fails with a mutant, and not without it. */
+export interface Caught {
+  readonly by: string;
+  readonly complaint: string;
 }
 
 export interface Verdict {
   /** Seeds that were clean with the mutant. */
   readonly clean: number;
-  /** The test, or the seed that is clean without it, that caught it; null where time or seeds ran out before. */
-  readonly caught: { readonly by: string; readonly complaint: string } | null;
+  /** Null where time or seeds ran out before. */
+  readonly caught: Caught | null;
 }
 
 export const JOBS_DEFAULT = availableParallelism();
 
-/** Runs seeds of a mutant until one fails that is clean without it. */
+/**
+ * Runs what may catch a mutant until something does: the seeds that did before, the tests that are named with it, all
+ * scenarios, new seeds. Each is run on what is shipped as well: what fails there says nothing of the mutant.
+ */
 export async function hunt(copy: BuildCopy, mutant: Mutant, options: HuntOptions): Promise<Verdict> {
-  const { first, seeds, jobs, seconds, note } = options;
-  const deadlineMs = performance.now() + seconds * 1000;
-  const last = first + seeds - 1;
-  await copy.become(mutant);
-  const failure = await firstFailure(copy.directory, [...(mutant.tests ?? []), SCENARIOS], seconds * 1000);
-  if (failure) return { clean: 0, caught: { by: `test ${failure.name}`, complaint: failure.complaint } };
-  let clean = 0;
-  let next = first;
-  for (let failing = 0; next <= last && failing < FAILING_MAX; failing++) {
+  const known = (mutant.seeds ?? []).map((seed) => jobOf(mutant, { steps: undefined, kinds: undefined }, seed));
+  const unlimited = { ...options, seconds: Number.POSITIVE_INFINITY };
+  if (!options.seedsOnly) {
+    const before =
+      (await bySeeds(copy, mutant, unlimited, known)).caught ??
+      (await byTests(copy, mutant, options)) ??
+      (await byScenarios(copy, mutant, options));
+    if (before) return { clean: 0, caught: before };
+  }
+  const { first, seeds } = options;
+  const jobs = Array.from({ length: seeds }, (_, number) => jobOf(mutant, options, first + number));
+  return bySeeds(copy, mutant, options, jobs);
+}
+
+async function byTests(copy: BuildCopy, mutant: Mutant, { note }: HuntOptions): Promise<Caught | null> {
+  for (const name of mutant.tests ?? []) {
     await copy.become(mutant);
-    const count = last - next + 1;
-    const failed = await firstToFail(copy, jobs, deadlineMs, jobsOf(mutant, options, next, count), () => clean++);
+    const complaint = await complaintOfTest(copy.directory, name);
+    if (complaint === null) continue;
+    await copy.restore();
+    const without = await copy.once(`test ${name}`, () => complaintOfTest(copy.directory, name));
+    if (without === null) return { by: `test ${name}`, complaint };
+    note(`test ${name} fails without "${mutant.name}" too: ${without}`);
+  }
+  return null;
+}
+
+async function byScenarios(copy: BuildCopy, mutant: Mutant, { note }: HuntOptions): Promise<Caught | null> {
+  let names = scenariosOf(copy.directory);
+  while (names.length > 0) {
+    await copy.become(mutant);
+    const failed = await firstDefect(copy.directory, names);
+    if (failed === null) return null;
+    const { name, complaint } = failed;
+    await copy.restore();
+    const without = await copy.once(`scenario ${name}`, () => firstDefect(copy.directory, [name]));
+    if (without === null) return { by: `scenario ${name}`, complaint };
+    note(`scenario ${name} fails without "${mutant.name}" too: ${without.complaint}`);
+    names = names.slice(names.indexOf(name) + 1);
+  }
+  return null;
+}
+
+async function bySeeds(
+  copy: BuildCopy,
+  mutant: Mutant,
+  { jobs, seconds, note }: HuntOptions,
+  seeds: readonly SeedJob[],
+): Promise<Verdict> {
+  const deadlineMs = performance.now() + seconds * 1000;
+  let clean = 0;
+  let left = seeds;
+  for (let failing = 0; left.length > 0 && failing < FAILING_MAX; failing++) {
+    await copy.become(mutant);
+    const failed = await firstToFail(copy, jobs, deadlineMs, left, () => clean++);
     if (failed === null) break;
     await copy.restore();
-    const alone = jobsOf(mutant, options, failed.seed, 1);
-    if ((await firstToFail(copy, 1, Number.POSITIVE_INFINITY, alone, () => {})) === null) {
-      return { clean, caught: { by: `seed ${failed.seed}`, complaint: failed.complaint! } };
-    }
-    note(`seed ${failed.seed} fails without "${mutant.name}" too: ${failed.complaint}`);
-    next = failed.seed + 1;
+    const at = left.findIndex(({ seed }) => seed === failed.seed);
+    const without = await firstToFail(copy, 1, Number.POSITIVE_INFINITY, left.slice(at, at + 1), () => {});
+    if (without === null) return { clean, caught: { by: `seed ${failed.seed}`, complaint: failed.complaint! } };
+    note(`seed ${failed.seed} fails without "${mutant.name}" too: ${without.complaint}`);
+    left = left.slice(at + 1);
   }
   return { clean, caught: null };
 }
 
-function jobsOf(mutant: Mutant, options: HuntOptions, first: number, count: number): SeedJob[] {
-  const { steps } = options;
-  const kinds = options.kinds ?? mutant.kinds ?? DEFAULT_KINDS;
-  return Array.from({ length: count }, (_, number) => {
-    const seed = first + number;
+function jobOf(mutant: Mutant, { steps, kinds }: Pick<HuntOptions, 'steps' | 'kinds'>, seed: number): SeedJob {
+  return {
+    seed,
+    steps: steps ?? mutant.steps ?? STEPS_DEFAULT,
     // As many hosts as disks can be spread over, and one or two more.
-    const hosts = 3 + (seed % 3);
-    return {
-      ...{ seed, steps, hosts, kinds, roughness: ROUGHNESS, forgiveLosses: false },
-      ...{ messages: false, print: false, seconds: SEED_SECONDS, traceLines: 0 },
-    };
-  });
+    hosts: 3 + (seed % 3),
+    kinds: kinds ?? mutant.kinds ?? DEFAULT_KINDS,
+    roughness: mutant.roughness ?? ROUGHNESS_DEFAULT,
+    ...{ forgiveLosses: false, messages: false, print: false, seconds: SEED_SECONDS, traceLines: 0 },
+  };
 }
 
 /** Null where all were clean, or time ran out. */

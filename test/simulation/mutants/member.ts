@@ -1,3 +1,4 @@
+import { MEMBERS, NETWORK, POWER, STORE } from './kinds.js';
 import type { Mutant } from './mutant.js';
 
 const ADMISSION = 'lib/replication/admission.js';
@@ -10,6 +11,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: "no adopting of the asker's map",
     why: "Whoever is asked for its list adopts the asker's map first.",
+    kinds: STORE,
     edits: [
       {
         file: ADMISSION,
@@ -21,6 +23,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a list not behind the writes accepted',
     why: 'Whoever is asked for its list answers behind the writes it has accepted.',
+    kinds: MEMBERS,
     edits: [
       {
         file: MEMBER,
@@ -32,6 +35,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a fence not behind the writes accepted',
     why: 'They adopt the generation and answer behind the writes they have accepted.',
+    kinds: MEMBERS,
     edits: [
       {
         file: MEMBER,
@@ -43,6 +47,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'an old generation served',
     why: 'A lower generation is refused: a write for good, a read until its sender has fetched the VDI anew.',
+    kinds: MEMBERS,
     edits: [
       {
         file: ADMISSION,
@@ -54,6 +59,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a stale cached generation',
     why: 'A host drops all that it cached of generations with the first map that has its new incarnation up.',
+    kinds: STORE,
     edits: [{ file: ADMISSION, find: 'this.#writers.clear();', replace: '' }],
   },
   {
@@ -70,6 +76,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'late data of a dead session',
     why: 'Before the first request of a new session, the receiver closes the older ones and finishes or drops what came.',
+    kinds: NETWORK,
     edits: [
       {
         file: MEMBER,
@@ -81,16 +88,19 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'no pull before write',
     why: 'While an index is on the list, any write, discard or hole for it pulls it first.',
+    kinds: MEMBERS,
     edits: [{ file: MEMBER, find: 'if (!this.#port.isToDo(request))', replace: 'if (true)' }],
   },
   {
     name: 'a write applied before the to-do list is stored',
     why: 'Until that list is stored, every index counts as on it.',
+    kinds: MEMBERS,
     edits: [{ file: RECOVERY, find: 'return !joining.listed || ', replace: 'return joining.listed && ' }],
   },
   {
     name: 'a new list in the same stay',
     why: 'It leaves the list when installed, and is not pulled again in this stay.',
+    kinds: MEMBERS,
     edits: [
       {
         file: RECOVERY,
@@ -102,6 +112,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: '"deleted because not listed" without the pull',
     why: 'Pulling an index deletes what the source lacks; nothing is deleted in any other way.',
+    kinds: MEMBERS,
     edits: [
       {
         file: RECOVERY,
@@ -128,6 +139,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: 'own active objects not on the list',
     why: 'The to-do list has all indexes with a later `modified`, and its own active ones.',
+    kinds: POWER,
     edits: [
       { file: LISTS, find: ' || mine.active;', replace: ';' },
       {
@@ -140,11 +152,13 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
   {
     name: '"done" before the sync',
     why: '"Done" is reported after everything pulled and written is on disk.',
+    kinds: POWER,
     edits: [{ file: RECOVERY, find: 'await this.#disk.flushAll();', replace: '' }],
   },
   {
     name: 'retirement of what is still to be pulled',
     why: 'While an index is on the list, retirement of it is ignored.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/replication/disk-work.js',

@@ -18,7 +18,13 @@ export interface Mutant {
   readonly edits: readonly Edit[];
   /** Faults that can show it; those that a simulation has by default where there are none. */
   readonly kinds?: readonly BegunKind[];
-  /** Test files that can show it, which are run before any seed. */
+  /** Faults come so many times as often, where what a simulation has by default is too much or too little. */
+  readonly roughness?: number;
+  /** Turns of guests in each seed, likewise. */
+  readonly steps?: number;
+  /** Those that caught it before, with these faults, and so many turns: they are run first. */
+  readonly seeds?: readonly number[];
+  /** Test files that can show it, which are run before new seeds. */
   readonly tests?: readonly string[];
 }
 

@@ -1,3 +1,4 @@
+import { MEMBERS, POWER, STORE } from './kinds.js';
 import type { Mutant } from './mutant.js';
 
 const DISK_WORK = 'lib/replication/disk-work.js';
@@ -12,6 +13,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
   {
     name: 'a ring trusted across a reboot',
     why: 'Valid only under the boot id in its header; where every member has a ring of unbroken boot id.',
+    kinds: POWER,
     edits: [
       { file: WRITE_RING, find: 'if (found?.bootId === bootId && !rebooted) {', replace: 'if (found) {' },
       {
@@ -24,6 +26,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
   {
     name: 'a change that is not in the ring',
     why: 'Before applying a write, each replica puts its range into a ring file.',
+    kinds: MEMBERS,
     edits: [
       {
         file: DISK_WORK,
@@ -36,6 +39,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
   {
     name: 'a change told to be done that is in flight',
     why: 'The (generation, sequence) below which every write was answered by all of `acting`.',
+    kinds: MEMBERS,
     edits: [
       {
         file: WRITER,
@@ -47,16 +51,19 @@ export const RING_MUTANTS: readonly Mutant[] = [
   {
     name: 'older generations told to be done before they are equal',
     why: 'A new holder carries `done` into its generation only when that is finished.',
+    kinds: MEMBERS,
     edits: [{ file: WRITER, find: 'this.#olderDone = !options.afterFence;', replace: 'this.#olderDone = true;' }],
   },
   {
     name: 'a pull without the doubts of its source',
     why: 'Only where every present member of `acting` has a ring of its stay are its ranges all that differs.',
+    kinds: MEMBERS,
     edits: [{ file: RECOVERY, find: 'installing: () => this.#disk.ring?.inherit(all),', replace: '' }],
   },
   {
     name: 'the rings of some members taken for those of all',
     why: 'Where every present member of `acting` has a ring of unbroken boot id and stay, else whole active objects.',
+    kinds: STORE,
     edits: [
       {
         file: UNEQUAL,

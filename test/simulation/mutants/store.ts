@@ -1,3 +1,4 @@
+import { DISKS, MEMBERS, MOVES, NETWORK, POWER } from './kinds.js';
 import type { Mutant } from './mutant.js';
 
 /** Of one disk. */
@@ -5,6 +6,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no activity log',
     why: 'Before a replica applies the first write to an object it records durably that the object is active.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/activity-log.js',
@@ -16,11 +18,13 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a late retirement obeyed',
     why: 'A replica that took a later write ignores the retirement.',
+    kinds: NETWORK,
     edits: [{ file: 'lib/store/retirement.js', find: ' && !isLater(active, object) ? active', replace: ' ? active' }],
   },
   {
     name: 'a pull that does not inherit activity',
     why: 'An object that is active at the source is recorded active before its data is installed.',
+    kinds: MEMBERS,
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -32,6 +36,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'activity forgotten before what was pulled is on disk',
     why: 'The commit that announces an object whose data was pulled marks it unsynced until its file is synced.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -43,6 +48,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: '`modified` of active objects not raised',
     why: 'Whoever adopts a changed `since` raises it for its active objects, before it answers anything.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/raise-modified.js',
@@ -54,6 +60,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a torn copy-on-write not marked unsynced',
     why: 'The commit that announces an object whose data was copied marks it unsynced: a torn copy never hides its parent.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/object-create.js',
@@ -65,6 +72,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a torn pull that is not put back',
     why: 'What such an object replaces is kept until the commit that clears the mark, so that a discard puts it back.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -76,6 +84,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a restarted worker that flushes without syncing its disks',
     why: "A worker that starts syncs each disk's file system before it answers its first flush or reports done.",
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/predecessor.js',
@@ -87,6 +96,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'an `fdatasync` tried again',
     why: 'An `fdatasync` that fails takes the disk out; it is not tried again.',
+    kinds: DISKS,
     edits: [
       {
         file: 'lib/store/file-io.js',
@@ -98,6 +108,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a merge that forgets both on a power cut',
     why: 'What such an object replaces is kept until it is on disk: a torn merge never loses both.',
+    kinds: POWER,
     edits: [
       {
         file: 'lib/store/object-merge.js',
@@ -109,6 +120,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'deletion before the record is erased',
     why: 'A former member durably erases its own record of having been in sync before the first deletion.',
+    kinds: MOVES,
     edits: [{ file: 'lib/store/delete-group.js', find: 'await disk.groups.eraseInsync(group);', replace: '' }],
   },
 ];

@@ -1,3 +1,4 @@
+import { MEMBERS, POWER } from './kinds.js';
 import type { Mutant } from './mutant.js';
 
 const WRITER = 'lib/replication/writer.js';
@@ -10,6 +11,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'no fence',
     why: 'The hosts that replicate it adopt the generation and answer with their active objects.',
+    kinds: MEMBERS,
     edits: [
       {
         file: FENCE,
@@ -44,6 +46,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'acknowledging around a dead member',
     why: 'A member that does not answer holds the write up. Nothing is acknowledged around it.',
+    kinds: MEMBERS,
     edits: [
       {
         file: WRITER,
@@ -59,6 +62,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'answers under an old `since` counted',
     why: 'It is done when every member of `acting` has answered under the present `since`.',
+    kinds: MEMBERS,
     edits: [
       { file: WRITER, find: 'operation.answers.clear();', replace: '' },
       {
@@ -80,11 +84,13 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'answers to a flush under an old `since` counted',
     why: 'After a change of `since`, every incomplete write and flush goes again to all of the new `acting`.',
+    kinds: POWER,
     edits: [{ file: WRITER, find: 'if (flushed.since <= request.since)', replace: '' }],
   },
   {
     name: 'retiring before the flush',
     why: 'An object may be retired when no write to it was unanswered since a flush began that all of `acting` answered.',
+    kinds: POWER,
     edits: [
       {
         file: WRITER,
@@ -97,6 +103,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'retiring on "nothing in flight"',
     why: 'An object may be retired when no write to it was sent since a flush began that all of `acting` answered.',
+    kinds: POWER,
     edits: [
       {
         file: WRITER,
@@ -113,11 +120,13 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'retiring after a flush under an old `since`',
     why: 'An object may be retired after a flush that all of `acting` answered under the present `since`.',
+    kinds: POWER,
     edits: [{ file: WRITER, find: ' && flushSince === this.#group(object.pg).since;', replace: ';' }],
   },
   {
     name: 'reconcile of in-sync members only',
     why: 'Those are then made equal from one in-sync member to all of `acting`.',
+    kinds: MEMBERS,
     edits: [
       {
         file: EQUALIZER,
@@ -131,11 +140,13 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'made equal under an old `since`',
     why: 'Made equal by ordinary writes of the blocks that differ; started over if `since` changes.',
+    kinds: MEMBERS,
     edits: [{ file: EQUALIZER, find: ' && this.#writer.since(index) === since)', replace: ')' }],
   },
   {
     name: 'a role handed over with writes in flight',
     why: 'It holds writes back, drains, flushes, retires, and itself stores the new holder.',
+    kinds: MEMBERS,
     edits: [{ file: ROLE, find: 'while (!writer.stopped && !writer.isClean) {', replace: 'while (false) {' }],
   },
 ];

@@ -6,11 +6,22 @@ import { World } from '../world.js';
 import { Cast } from './cast.js';
 import { faultIn } from './fault-words.js';
 import type { Block } from './script.js';
+import { ScriptError } from './script-error.js';
 import { Shown } from './shown.js';
 
 const START_MS = 60_000;
 /** In a world in which nothing goes wrong any more, everything is whole within this time. */
 const QUIET_MS = 60 * 60_000;
+
+/** Plays one scenario as long as nothing goes wrong; answers what did, whatever trace was expected. Throws ScriptError. */
+export async function defectOf(blocks: readonly Block[]): Promise<string | null> {
+  const player = new Player();
+  for (const command of blocks.flatMap(({ commands }) => commands)) {
+    await player.run(command);
+    if (player.defect !== null) return player.defect;
+  }
+  return null;
+}
 
 /** A command that is carried out when a line of the trace is like this. */
 interface Trigger {
@@ -35,6 +46,10 @@ class Player {
   #triggers: Trigger[] = [];
   #world: World | null = null;
   #cast: Cast | null = null;
+
+  get defect(): string | null {
+    return this.#world?.failure?.message ?? null;
+  }
 
   take(): string[] {
     return this.#lines.splice(0);
@@ -66,7 +81,7 @@ class Player {
   #do(command: string): void {
     const fault = faultIn(command);
     if (fault) {
-      if (!carryOut(this.world, fault)) throw new Error(`there is nothing to it: ${command}`);
+      if (!carryOut(this.world, fault)) throw new ScriptError(`there is nothing to it: ${command}`);
       return;
     }
     const [name = '', verb = '', ...words] = command.split(' ');
@@ -80,22 +95,22 @@ class Player {
       this.cast.begin(name, { kind: 'allocate', index: Number(words[0]), offset: 0, length: OBJECT_BYTES });
     } else if (verb === 'flushes') this.cast.begin(name, { kind: 'flush' });
     else if (verb === 'ends') this.cast.end(name);
-    else throw new Error(`no command: ${command}`);
+    else throw new ScriptError(`no command: ${command}`);
   }
 
   get world(): World {
-    if (!this.#world) throw new Error('a scenario begins with a cluster');
+    if (!this.#world) throw new ScriptError('a scenario begins with a cluster');
     return this.#world;
   }
 
   get cast(): Cast {
-    if (!this.#cast) throw new Error('a scenario begins with a cluster');
+    if (!this.#cast) throw new ScriptError('a scenario begins with a cluster');
     return this.#cast;
   }
 
   #host(id: string): SimulatedHost {
     const host = this.world.hosts.find((each) => each.id === id);
-    if (!host) throw new Error(`there is no ${id}`);
+    if (!host) throw new ScriptError(`there is no ${id}`);
     return host;
   }
 
