@@ -154,11 +154,14 @@ test('nobody waits for one that is banned', (t) => {
   world.see('b', { renewedMs: TTL }).expire('a').step();
   t.is(world.members, 'AB', 'it cannot leave yet');
   world.map = giveUpHost(world.map, 'a', { downMs: TTL, ttlMs: TTL, chosen: [] });
+  t.is(world.members, 'B');
+  t.is(world.group().since, world.map.epoch);
   world
     .record('a', { banned: true, bannedDisks: [1] })
     .expire('b')
     .step();
-  t.is(world.members, '(A)(B)');
+  t.is(world.members, '(B)');
+  t.alike(groupsOnlyOn(world.map, 'b'), [{ copies: 3, pg: 0 }], 'who gives b up as well chooses another copy');
   world.reboot('b').step();
   t.is(world.members, 'B', 'at once, as it is the last that could come back');
   t.is(world.group().lossy, world.map.epoch);

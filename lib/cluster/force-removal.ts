@@ -1,4 +1,5 @@
 import type { ClusterMap, MapGroup } from './cluster-map.js';
+import { withMembers } from './group-steps.js';
 
 /*
  * Giving a host up for ever whose copies may be the last of some groups. What can be judged by the map is here, pure;
@@ -124,10 +125,16 @@ function mayRestart(map: ClusterMap, number: number, host: string): boolean {
   return map.hosts[disk.host]?.up === true;
 }
 
-/** A group that stands still waits for it no more. */
+/**
+ * Nobody waits for it any more. Not in a group that is served either, where it is a member as long as nobody else in sync
+ * was seen to renew: once the others are down as well, a copy that never comes back would be what the group stands still
+ * for. What they lost in a power cut is found out as ever.
+ */
 function withoutHost(map: ClusterMap, group: MapGroup, host: string): MapGroup {
-  const insync = group.insync.filter((disk) => map.disks[disk]!.host !== host);
-  if (group.acting.length > 0 || insync.length === group.insync.length) return group;
+  const isLeft = (disk: number) => map.disks[disk]!.host !== host;
+  const insync = group.insync.filter(isLeft);
+  if (insync.length === group.insync.length) return group;
+  if (group.acting.length > 0) return withMembers(group, map.epoch + 1, group.acting.filter(isLeft), insync);
   const rebooted = group.rebooted?.filter((disk) => insync.includes(disk));
   return { ...group, insync, ...(rebooted && { rebooted }) };
 }

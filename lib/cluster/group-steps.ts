@@ -124,17 +124,10 @@ export function restart(group: MapGroup, draft: MapDraft): MapGroup {
 }
 
 function firstRebooted(group: MapGroup, present: readonly number[], draft: MapDraft): number | undefined {
-  const awaited = group.insync.filter((disk) => !isBanned(draft, disk));
-  if (awaited.every((disk) => present.includes(disk))) return present[0];
+  if (group.insync.every((disk) => present.includes(disk))) return present[0];
   return present.find((disk) => {
     return (draft.observedOf(disk)?.disks[disk]?.openMs ?? 0) >= draft.options.restartAfterMs;
   });
-}
-
-/** Given up by force: nobody waits for it. */
-function isBanned(draft: MapDraft, disk: number): boolean {
-  const record = draft.records.get(draft.disk(disk)?.host ?? '');
-  return record !== undefined && (record.banned || record.bannedDisks.includes(disk));
 }
 
 /** A new member is in `insync` once it reports everything on disk, for this stay in `acting` and no earlier one. */

@@ -186,6 +186,7 @@ export class MapModel {
         return host?.renewals.some(isFresh) ?? false;
       },
       openMs: (disk) => this.nowMs - (this.hostOf(map, disk)?.open.get(disk) ?? this.nowMs),
+      isBanned: (disk) => banned.has(map.disks[disk]!.host),
       isGone: (disk) => oldDisks.has(disk) || banned.has(map.disks[disk]!.host),
       mayShrink: (disk) => {
         const host = this.hostOf(map, disk);

@@ -15,6 +15,8 @@ export interface MapKnowledge {
   hasRenewed(disk: number): boolean;
   /** For how long its host has it open, in its present incarnation. */
   openMs(disk: number): number;
+  /** Given up by force: it never comes back, and may be taken out of `insync` whoever is left. */
+  isBanned(disk: number): boolean;
   /** Nobody can give what it had back: banned, or an old image is in its place. */
   isGone(disk: number): boolean;
   /** Whether its host is told to go, or starts over and over, or the administrator takes the disk away. */
@@ -84,7 +86,8 @@ function checkChange(
   }
   const gone = before.insync.filter((disk) => !group.insync.includes(disk));
   if (group.acting.length > 0 && gone.length > 0) {
-    assert.ok(group.insync.some(hasRenewed), `nobody of those left in sync has renewed: ${name}`);
+    const mayGo = gone.every(knowledge.isBanned) || group.insync.some(hasRenewed);
+    assert.ok(mayGo, `nobody of those left in sync has renewed: ${name}`);
     const stayed = before.insync.filter((disk) => group.insync.includes(disk) || group.leaving?.[disk]);
     const kept = stayed.filter((disk) => !(group.leaving?.[disk] && knowledge.mayShrink(disk)));
     const lowest = Math.min(3, zonesOf(map, kept));

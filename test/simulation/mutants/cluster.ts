@@ -87,7 +87,7 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
     name: 'a group restarted at once by a member that rebooted',
     why: 'Where it rebooted, only when all of `insync` are back, or after 30 s.',
     tests: MAP_TESTS,
-    edits: [{ file: GROUP_STEPS, find: 'if (awaited.every((disk) => present.includes(disk)))', replace: '' }],
+    edits: [{ file: GROUP_STEPS, find: 'if (group.insync.every((disk) => present.includes(disk)))', replace: '' }],
   },
   {
     name: 'letting go in one map',

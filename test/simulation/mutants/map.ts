@@ -143,9 +143,9 @@ const ROWS: readonly Row[] = [
   {
     name: 'a group that waits for a banned host',
     why: 'Its id and disks are banned for ever.',
-    file: GROUP_STEPS,
-    find: 'return record !== undefined && (record.banned || record.bannedDisks.includes(disk));',
-    replace: 'return false;',
+    file: 'lib/cluster/force-removal.js',
+    find: 'const insync = group.insync.filter(isLeft);',
+    replace: 'const insync = group.acting.length > 0 ? group.insync : group.insync.filter(isLeft);',
   },
   {
     name: 'out of `acting` and still in `insync`',
