@@ -542,6 +542,44 @@ test('next map: the map says where room runs short, and a disk without any joins
   t.is(world.group().acting.length, 3);
 });
 
+test('next map: another disk takes the copy of one that has no room, and gives it back when there is ample', (t) => {
+  const world = healthy('abcd');
+  const [first] = world.group().acting as [number];
+  const spare = [1, 2, 3, 4].find((disk) => !world.group().acting.includes(disk))!;
+  const id = String.fromCharCode(96 + first);
+  const say = (room: Room) => world.see(id, { disks: { [first]: { opens: 1, openMs: 0, room } } }).step();
+  world.expire(id).step();
+  say('none');
+  world.reboot(id).step().step();
+  t.alike([...world.group().acting].sort(), [1, 2, 3, 4].filter((disk) => disk !== first).sort());
+  world.settle();
+  t.is(world.group().insync.length, 3);
+  say('scarce').settle();
+  t.ok(world.group().insync.includes(spare), 'a little room calls nothing back');
+  say('ample').settle();
+  t.absent(world.group().acting.includes(spare));
+  t.is(world.group().insync.length, 3);
+});
+
+test('next map: one that has no room any more while it joins is not waited for', (t) => {
+  const world = healthy('abcd');
+  const [first] = world.group().acting as [number];
+  const spare = [1, 2, 3, 4].find((disk) => !world.group().acting.includes(disk))!;
+  const id = String.fromCharCode(96 + first);
+  const say = (room: Room) => world.see(id, { disks: { [first]: { opens: 1, openMs: 0, room } } }).step();
+  world.expire(id).step().reboot(id).step();
+  t.ok(world.group().joined?.[first]);
+  say('none').step();
+  t.ok(world.group().joined?.[spare]);
+  world.step(...world.finished().filter((report) => report.type === 'in-sync' && report.disk === spare));
+  t.is(world.group().insync.length, 3);
+  const { epoch } = world.map;
+  t.is(world.step().step().map.epoch, epoch, 'and nothing changes any more');
+  say('scarce').settle();
+  t.ok(world.group().insync.includes(first), 'it goes on when it has room');
+  t.is(world.group().acting.length, 3);
+});
+
 function worldMember(world: MapWorld): string {
   return String.fromCharCode(96 + world.group().acting[0]!);
 }

@@ -30,7 +30,7 @@ export function converge(draft: MapDraft): void {
   const places = placesOf(draft);
   for (const place of places) draft.changeGroup(place.copies, place.pg, (group) => giveUp(group, place, draft));
   let movesLeft = draft.options.movesMax;
-  for (const place of places) if (isMoving(draft.group(place.copies, place.pg)!, place)) movesLeft--;
+  for (const place of places) if (isMoving(draft.group(place.copies, place.pg)!, place, draft)) movesLeft--;
   for (const place of places) {
     draft.changeGroup(place.copies, place.pg, (group) => {
       const repaired = repair(group, place, draft);
@@ -60,8 +60,8 @@ function placesOf(draft: MapDraft): Place[] {
 }
 
 /** Whether a copy more than the group needs is being made. */
-function isMoving(group: MapGroup, { full }: Place): boolean {
-  return group.acting.length > full && joiningOf(group).length > 0;
+function isMoving(group: MapGroup, { full }: Place, draft: MapDraft): boolean {
+  return group.acting.length > full && joiningOf(group).some((disk) => !hasNoRoom(disk, draft));
 }
 
 /** Members that no longer have their place here go, if that lowers no number of copies. One at a time. */
@@ -75,7 +75,7 @@ function giveUp(group: MapGroup, place: Place, draft: MapDraft): MapGroup {
     if (group.insync.includes(disk)) {
       const next = mayLeave(group, disk, place, draft) ? startLeaving(group, disk, draft) : group;
       if (next !== group) return next;
-    } else if (draft.zonesOf(staying.filter((member) => member !== disk)) >= place.full) {
+    } else if (draft.zonesOf(countedOf(group, draft).filter((member) => member !== disk)) >= place.full) {
       // It is not complete: nobody reads it, and it may go at once where enough others are written to.
       const acting = group.acting.filter((member) => member !== disk);
       return withMembers(group, draft.epoch, acting, group.insync);
@@ -87,6 +87,16 @@ function giveUp(group: MapGroup, place: Place, draft: MapDraft): MapGroup {
 /** Members that are not on their way out. */
 function stayingOf(group: MapGroup): number[] {
   return group.acting.filter((disk) => group.leaving?.[disk] === undefined);
+}
+
+/** Of those, who is complete, or will be: one that joined and has no room pulls no more. */
+function countedOf(group: MapGroup, draft: MapDraft): number[] {
+  const joining = joiningOf(group);
+  return stayingOf(group).filter((disk) => !joining.includes(disk) || !hasNoRoom(disk, draft));
+}
+
+function hasNoRoom(disk: number, draft: MapDraft): boolean {
+  return draft.isPresent(disk) && draft.disk(disk)!.room === 'none';
 }
 
 /**
@@ -102,18 +112,29 @@ function mayLeave(group: MapGroup, disk: number, { copies, wanted }: Place, draf
 /** Wanted disks join at once where the group is written to in fewer zones than it can be. */
 function repair(group: MapGroup, place: Place, draft: MapDraft): MapGroup {
   if (group.acting.length === 0) return group;
-  const zones = new Set(stayingOf(group).map((disk) => draft.zoneOf(disk)));
-  const joining = joinable(group, place, draft).filter((disk) => !zones.has(draft.zoneOf(disk)));
+  const zones = new Set(countedOf(group, draft).map((disk) => draft.zoneOf(disk)));
   const missing = Math.max(0, place.full - zones.size);
-  if (missing > 0 && joining.length > 0) return join(group, joining.slice(0, missing), draft);
+  if (missing > 0) {
+    const joining = joinable(group, place, draft).filter((disk) => !zones.has(draft.zoneOf(disk)));
+    const chosen = joining.length > 0 ? joining : insteadOfFull(group, place, zones, draft);
+    if (chosen.length > 0) return join(group, chosen.slice(0, missing), draft);
+  }
   const substitute = substituteOf(group, place, draft);
   return substitute === undefined ? group : join(group, [substitute], draft);
 }
 
-/** One wanted disk joins beside those that are to go, if nobody else is on the way. */
+/**
+ * One wanted disk joins beside those that are to go, if nobody else is on the way. Where they could stay, it has ample
+ * room: one that is full again before it is complete would come and go.
+ */
 function move(group: MapGroup, place: Place, draft: MapDraft): MapGroup {
   if (group.acting.length === 0 || joiningOf(group).length > 0) return group;
-  const joining = joinable(group, place, draft).slice(0, 1);
+  const isKept = (disk: number) => draft.disk(disk)!.standing === 'in' && draft.hostOf(disk)?.standing === 'in';
+  const mayStay = stayingOf(group).every(isKept);
+  const isAmple = (disk: number) => draft.disk(disk)!.room === undefined;
+  const joining = joinable(group, place, draft)
+    .filter((disk) => !mayStay || isAmple(disk))
+    .slice(0, 1);
   return joining.length === 0 ? group : join(group, joining, draft);
 }
 
@@ -123,6 +144,25 @@ function joinable(group: MapGroup, { wanted }: Place, draft: MapDraft): number[]
 
 function join(group: MapGroup, disks: readonly number[], draft: MapDraft): MapGroup {
   return withMembers(group, draft.epoch, [...group.acting, ...disks], group.insync, disks);
+}
+
+/** Other disks for the copies of wanted ones that are there and have no room: nobody knows when they will have some. */
+function insteadOfFull(
+  group: MapGroup,
+  { pg, wanted }: Place,
+  zones: ReadonlySet<string>,
+  draft: MapDraft,
+): readonly number[] {
+  const missed = wanted.filter((disk) => !zones.has(draft.zoneOf(disk)));
+  const awaited = missed.filter((disk) => !hasNoRoom(disk, draft)).map((disk) => draft.zoneOf(disk));
+  if (awaited.length === missed.length) return [];
+  const others = placementHosts(draft)
+    .filter(({ zone }) => !zones.has(zone) && !awaited.includes(zone))
+    .map((host) => {
+      const mayJoin = ({ number }: { number: number }) => !group.acting.includes(number) && draft.mayJoin(number);
+      return { ...host, disks: host.disks.filter(mayJoin) };
+    });
+  return wantedDisks(pg, others, missed.length - awaited.length);
 }
 
 /**

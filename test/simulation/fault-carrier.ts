@@ -55,7 +55,7 @@ export function carryOut(world: World, fault: Fault): boolean {
     case 'crowd':
       return done(() => host!.crowd(fault.disk, fault.share));
     case 'uncrowd':
-      return done(() => host!.crowd(fault.disk, null));
+      return done(() => host!.uncrowd());
     case 'conductor':
       return troubleConductor(world, fault.ms);
     case 'calm':

@@ -208,7 +208,7 @@ export class FaultMaker {
   #crowd(host: string): Made {
     const disk = this.#random.below(DISK_NUMBERS);
     const share = CROWDED_SHARE_MIN + this.#random.next() * (CROWDED_SHARE_MAX - CROWDED_SHARE_MIN);
-    return this.#lasting({ kind: 'crowd', host, disk, share }, DISK_MS, { kind: 'uncrowd', host, disk });
+    return this.#lasting({ kind: 'crowd', host, disk, share }, DISK_MS, { kind: 'uncrowd', host });
   }
 
   #clockStep(host: string): Made | null {

@@ -98,7 +98,8 @@ export type Fault =
   | { kind: 'disk-mend'; host: string; number: number }
   /** Others have written to the disk: so much is left, as a part of its reserve. */
   | ({ kind: 'crowd'; share: number } & OnDisk)
-  | ({ kind: 'uncrowd' } & OnDisk)
+  /** They delete all that they wrote to the host's disks, whichever those are by now. */
+  | { kind: 'uncrowd'; host: string }
   | ({ kind: 'disk-remove' } & OnDisk)
   | { kind: 'disk-add'; host: string }
   | { kind: 'join'; host: string }
@@ -137,7 +138,6 @@ export function describeFault(fault: Fault): string {
       return `end of disk trouble ${fault.number} on ${fault.host}`;
     case 'crowd':
       return `disk ${fault.disk} of ${fault.host}: ${fault.share.toFixed(2)} of its reserve are left`;
-    case 'uncrowd':
     case 'disk-remove':
       return `${fault.kind} ${fault.disk} of ${fault.host}`;
     default:

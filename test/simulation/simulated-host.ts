@@ -130,14 +130,18 @@ export class SimulatedHost {
     this.machine.reboot(this.#random);
   }
 
-  /** Others write to a disk, until so much of its reserve is left; null: they delete it all. */
-  crowd(disk: number, share: number | null): void {
+  /** Others write to a disk, until so much of its reserve is left. */
+  crowd(disk: number, share: number): void {
     const { slots } = this.disks;
     const { device } = slots[disk % slots.length]!;
     device.othersBytes = 0;
-    if (share === null) return;
     const leftBytes = share * reserveOf(device.capacityBytes);
     device.othersBytes = Math.max(0, device.pagesFree * PAGE_BYTES - leftBytes);
+  }
+
+  /** Others delete all that they wrote. To whichever disk: with those that came or went since, numbers have changed. */
+  uncrowd(): void {
+    for (const { device } of this.disks.slots) device.othersBytes = 0;
   }
 
   pauseFor(ms: number): void {
