@@ -121,18 +121,29 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
         for await (const entries of this.#listSource(joining)) theirs.push(entries);
         const nameOf = ({ family, index, layer }) => family + '/' + index + '/' + layer;
         const names = new Set(theirs.flat().map(nameOf));
-        for await (const entries of own) {
-            await this.#disk.index.commit(() => {
-                for (const entry of entries.filter((each) => !names.has(nameOf(each)))) {
-                    const { family, index, layer } = entry;
-                    this.#disk.index.remove(family, index, layer);
-                    this.#disk.activity.forget(this.#disk.layer(family, layer), index);
-                }
-            });
-        }
+        const mine = [];
+        for await (const entries of own) mine.push(entries);
+        joining.unlisted = mine.flat().filter((each) => !names.has(nameOf(each)));
+        const left = mine.map((entries) => entries.filter((each) => names.has(nameOf(each))));
         async function* again() { yield* theirs; }
-        const left = listGroup(this.#disk, layout, group.pg);
         for await (const item of differingIndexes(again(), left, insync)) {`,
+      },
+      {
+        file: RECOVERY,
+        find: 'await this.#work(joining);',
+        replace: `await this.#work(joining);
+        if (stop.signal.aborted) return;
+        const named = new Set((joining.unlisted ?? []).map(({ family, index, layer }) => family + '/' + index + '/' + layer));
+        const gone = (joining.unlisted ?? []).flatMap(({ family, index }) => {
+            return this.#disk.index.scan(family, index, index + 1, Number.MAX_SAFE_INTEGER);
+        }).filter(({ family, index, layer }) => named.delete(family + '/' + index + '/' + layer));
+        await this.#disk.index.commit(() => {
+            for (const { family, index, layer } of gone) {
+                this.#disk.index.remove(family, index, layer);
+                this.#disk.activity.forget(this.#disk.layer(family, layer), index);
+            }
+        });
+        for (const { family, index, serial } of gone) this.#disk.files.dispose(group.pg, family, index, serial);`,
       },
     ],
   },
