@@ -2,6 +2,7 @@ import { decodeClusterMap, encodeClusterMap, MAP_KEY } from '../../lib/cluster/c
 import { type ChosenCopy, ForceRemovalError, giveUpHost, groupsOnlyOn } from '../../lib/cluster/force-removal.js';
 import { type HostRecord, hostKey } from '../../lib/cluster/host-record.js';
 import { decodeHostRecord, encodeHostRecord } from '../../lib/cluster/host-records.js';
+import type { KeyValue } from '../../lib/coordination/coordination.js';
 import type { Fault } from './faults.js';
 import type { SimulatedHost } from './simulated-host.js';
 import type { World } from './world.js';
@@ -35,9 +36,18 @@ export function administer(world: World, fault: Fault): boolean | null {
   }
 }
 
+/** Whoever waits for the world to settle asks before each event: what is stored is decoded once. */
+const decoded = new WeakMap<KeyValue, HostRecord>();
+
 export function recordOf(world: World, host: string): HostRecord | null {
   const found = world.store.peek(hostKey(host));
-  return found && decodeHostRecord(found.value);
+  if (found === null) return null;
+  let record = decoded.get(found);
+  if (record === undefined) {
+    record = decodeHostRecord(found.value);
+    decoded.set(found, record);
+  }
+  return record;
 }
 
 /** Changes what the cluster knows of a host; false where it knows nothing yet. */

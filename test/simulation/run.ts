@@ -132,7 +132,9 @@ function takeTurns({ scheduler }: World, workload: Workload, steps: readonly Pla
 /** Waits until all is well again, and checks everything then. */
 async function settle(world: World, workload: Workload, caretaker: Caretaker, runFor: RunFor): Promise<void> {
   const reasons = () => [...workload.waitsFor, world.unhealthy, caretaker.waitsFor].filter((reason) => reason !== null);
-  if (await runFor(SETTLE_MS, () => reasons().length === 0)) return;
+  // Asked before each event: what takes longest to find out comes last.
+  const isSettled = () => world.unhealthy === null && workload.waitsFor.length === 0 && caretaker.waitsFor === null;
+  if (await runFor(SETTLE_MS, isSettled)) return;
   if (reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
   else await checkQuiet(world, workload, runFor);
 }
