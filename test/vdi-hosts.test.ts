@@ -74,6 +74,33 @@ test('a snapshot is the same on every host, and what it is rolled back to', asyn
   });
 });
 
+test('a snapshot waits for what a group has that has stopped', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here] = (await openAll(world, 'a', 8 * OBJECT_BYTES)) as [Vdi];
+    // Nothing that the host which is left knows of.
+    const groups = world.map.tables[2]!;
+    const isElsewhere = (index: number) => {
+      const { acting } = groups[world.placement.pgOf(here.record.family, index)]!;
+      return acting.every((disk) => world.map.disks[disk]!.host !== world.hosts[2]!.id);
+    };
+    const index = [...Array(8).keys()].find(isElsewhere)!;
+    await here.write(index * OBJECT_BYTES, filled(8 * KIB, 1));
+    const { vdis } = world.hosts[2]!.run!;
+    world.hosts[0]!.kill();
+    world.hosts[1]!.kill();
+    let isDone = false;
+    const taken = vdis.snapshot('a', 'monday').then(({ id }) => {
+      isDone = true;
+      return id;
+    });
+    await after(world, 60_000);
+    t.is(isDone, false, 'what was not flushed there may be lost yet');
+    world.hosts[0]!.start();
+    world.hosts[1]!.start();
+    t.alike(await contents(await vdis.load(await taken), index * OBJECT_BYTES, 8 * KIB), filled(8 * KIB, 1));
+  });
+});
+
 test('a clone of a snapshot goes its own way, and outlives it', async (t) => {
   await onThreeHosts(async (world) => {
     const [first, second, third] = world.hosts.map(({ run }) => run!.vdis);

@@ -436,6 +436,9 @@ export class WriterRole {
     const writer = await this.take('write', opened);
     // What is not equal may be asked about by nobody under the next generation.
     await this.#equalizer?.all();
+    // Nor is it known what a snapshot would have of a group that has stopped: that may lose what it had not flushed.
+    this.#settleOlder(writer);
+    if (!writer.isOlderDone || writer.isStopped) return null;
     if (this.#releasing || this.#taking || writer.stopped) return null;
     let thaw = () => {};
     this.#releasing = new Promise((resolve) => {
