@@ -63,6 +63,27 @@ test('a lock of a host that is down goes to another with the writer role, and it
   });
 });
 
+test('who has lost a lock writes no more, whether or not the other has written', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];
+    const { id } = await first.run!.vdis.create('a', { size: OBJECT_BYTES, mode: 0o600, uid: 0, gid: 0, copies: 2 });
+    const here = await first.run!.vdis.load(id);
+    const opened = here.generation();
+    t.is(await lock(first, id), 'granted');
+    await here.write(0, Buffer.alloc(4096, 1), opened);
+
+    setReachable(world, first.id, false);
+    const stalled = here.write(4096, Buffer.alloc(4096, 2), opened).then(
+      () => 'written',
+      (error) => error.code,
+    );
+    while ((await lock(second, id)) !== 'granted') await after(world, RETRY_MS);
+
+    setReachable(world, first.id, true);
+    t.is(await stalled, 'EIO');
+  });
+});
+
 test('who waits for a lock of a host that dies gets it', async (t) => {
   await onThreeHosts(async (world) => {
     const [first, second] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];

@@ -7,7 +7,7 @@ import { Shrinker } from './simulation/shrink.js';
 const fault = (atMs: number, host: string): PlannedFault => ({ atMs, fault: { kind: 'kill', host }, ends: [] });
 
 const PLAN: Plan = {
-  ...{ seed: 1, hosts: 5, forgiveLosses: false, administration: false },
+  ...{ seed: 1, hosts: 5, forgiveLosses: false, administration: 0 },
   rounds: [0, 1].map(() => ({
     ms: 1000,
     steps: Array.from({ length: 100 }, (_, number) => ({ atMs: number * 10, seed: number })),

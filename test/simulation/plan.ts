@@ -35,8 +35,8 @@ export interface Plan {
   readonly hosts: number;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   readonly forgiveLosses: boolean;
-  /** Images are cloned, cut, deleted and so on. */
-  readonly administration: boolean;
+  /** Of turns, those in which images are cloned, cut, deleted and so on; 0: none. */
+  readonly administration: number;
   readonly rounds: readonly PlannedRound[];
 }
 

@@ -6,7 +6,7 @@ import { FaultPlanner } from './fault-planner.js';
 import { type BegunKind, GENTLE_FAULTS, NO_FAULTS, scaleRates } from './fault-rates.js';
 import type { FaultKind } from './faults.js';
 import { draftRounds, type Plan, type PlannedRound, type PlannedStep } from './plan.js';
-import { Workload } from './workload.js';
+import { ADMINISTRATION_DEFAULT, Workload } from './workload.js';
 import { World } from './world.js';
 
 /** All hosts serve within this time of the first start. */
@@ -44,8 +44,8 @@ export interface SimulationOptions {
   roughness?: number;
   /** Guests whose unflushed writes may be lost end by themselves, and need not be told. */
   forgiveLosses?: boolean;
-  /** Images are cloned, cut, deleted and so on; they are unless told otherwise. */
-  administration?: boolean;
+  /** Of turns, those in which images are cloned, cut, deleted and so on; some are unless told otherwise. */
+  administration?: number | undefined;
   print?: ((line: string) => void) | undefined;
   /** Messages are in the trace. */
   messages?: boolean;
@@ -69,7 +69,7 @@ export interface Outcome {
 /** Runs one simulated cluster. */
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
   const { kinds = DEFAULT_KINDS, roughness = 1, print, messages = false, isOverdue = () => false, plan } = options;
-  const { seed, hosts, forgiveLosses = false, administration = true } = plan ?? options;
+  const { seed, hosts, forgiveLosses = false, administration = ADMINISTRATION_DEFAULT } = plan ?? options;
   const world = new World({ seed, hosts, disksPerHost: 2, pgs: 8, copies: [3, 2], messages, ...(print && { print }) });
   let overdue = false;
   let looks = 0;

@@ -13,6 +13,7 @@ export interface SeedJob {
   /** Faults come so many times as often. */
   readonly roughness: number;
   readonly forgiveLosses: boolean;
+  readonly administration?: number | undefined;
   /** Messages are in the trace. */
   readonly messages: boolean;
   /** The process prints all that happens at once. */

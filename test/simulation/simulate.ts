@@ -11,6 +11,7 @@ import { DEFAULT_KINDS } from './run.js';
 import type { SeedJob, SeedReport } from './seed-job.js';
 import { SeedPool } from './seed-pool.js';
 import { Shrinker } from './shrink.js';
+import { ADMINISTRATION_DEFAULT } from './workload.js';
 
 const BUILD = fileURLToPath(new URL('../..', import.meta.url));
 /** Lines of the trace that are shown of a seed that failed, and of what is left of it when it was shrunk. */
@@ -26,6 +27,7 @@ interface Options {
   hosts: number;
   kinds: readonly BegunKind[];
   roughness: number;
+  administration: number;
   seconds: number;
   shrinkSeconds: number;
   trace: boolean;
@@ -48,6 +50,11 @@ const program = new Command('simulate')
   .addOption(new Option('--hosts <number>', 'one to seven').argParser(wholeNumber).default(3))
   .addOption(new Option('--kinds <kinds>', 'faults that happen, with commas').argParser(kindsOf).default(DEFAULT_KINDS))
   .addOption(new Option('--roughness <number>', 'faults come so many times as often').argParser(factor).default(1))
+  .addOption(
+    new Option('--administration <share>', 'of the turns of guests, those that the administrator has one as well')
+      .argParser(factor)
+      .default(ADMINISTRATION_DEFAULT),
+  )
   .addOption(new Option('--seconds <number>', 'real time that a seed may take').argParser(wholeNumber).default(60))
   .addOption(
     new Option('--shrink-seconds <number>', 'real time to make the first failure shorter; 0: none')
@@ -142,7 +149,9 @@ function print({ seed, complaint, tookMs, simulatedMs, events, faults, trace }: 
 }
 
 function commandOf(seed: number): string {
-  const { steps, hosts, kinds, roughness, forgiveLosses } = options;
-  const more = `${roughness === 1 ? '' : ` --roughness ${roughness}`}${forgiveLosses ? ' --forgive-losses' : ''}`;
+  const { steps, hosts, kinds, roughness, administration, forgiveLosses } = options;
+  const rough = roughness === 1 ? '' : ` --roughness ${roughness}`;
+  const busy = administration === ADMINISTRATION_DEFAULT ? '' : ` --administration ${administration}`;
+  const more = `${rough}${busy}${forgiveLosses ? ' --forgive-losses' : ''}`;
   return `npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()}${more}`;
 }

@@ -17,8 +17,8 @@ const PLACES = IMAGES_MAX * GUESTS_PER_IMAGE;
 const STOP_CHANCE = 0.003;
 /** Before another guest is started in the place of one that ended, in milliseconds. */
 const REPLACED_AFTER_MS = [1, 4000] as const;
-/** Of a turn that goes to the administrator instead of a guest. */
-const ADMINISTRATION_CHANCE = 0.01;
+/** Of the turns of guests, those that the administrator has one as well, unless a run says otherwise. */
+export const ADMINISTRATION_DEFAULT = 0.01;
 
 interface Place {
   readonly image: SimulatedImage;
@@ -31,8 +31,8 @@ interface Place {
 export interface WorkloadOptions {
   /** Guests whose unflushed writes may be lost end by themselves, without being told. */
   forgiveLosses: boolean;
-  /** Images are cloned, cut, deleted and so on. */
-  administration: boolean;
+  /** Of turns, those in which images are cloned, cut, deleted and so on; 0: none. */
+  administration: number;
 }
 
 /** Images of a simulated cluster and the guests that use them: they are started somewhere, stopped, and started elsewhere. */
@@ -106,7 +106,8 @@ export class Workload {
   step(seed: number): void {
     const random = new Random(seed);
     const place = this.#places[random.below(PLACES) % this.#places.length]!;
-    if (this.#options.administration && random.chance(ADMINISTRATION_CHANCE)) this.#administrator.step(random);
+    const { administration } = this.#options;
+    if (administration > 0 && random.chance(administration)) this.#administrator.step(random);
     if (place.guest?.isDead) {
       place.guest = null;
       place.emptyUntilMs = this.#world.scheduler.nowMs + within(random, REPLACED_AFTER_MS);

@@ -46,17 +46,18 @@ export interface Verdict {
 export const JOBS_DEFAULT = availableParallelism();
 
 /**
- * Runs what may catch a mutant until something does: the seeds that did before, the tests that are named with it, all
- * scenarios, new seeds. Each is run on what is shipped as well: what fails there says nothing of the mutant.
+ * Runs what may catch a mutant until something does: what did before, the tests that are named with it, all scenarios, new
+ * seeds. Each is run on what is shipped as well: what fails there says nothing of the mutant.
  */
 export async function hunt(copy: BuildCopy, mutant: Mutant, options: HuntOptions): Promise<Verdict> {
   const known = (mutant.seeds ?? []).map((seed) => jobOf(mutant, { steps: undefined, kinds: undefined }, seed));
   const unlimited = { ...options, seconds: Number.POSITIVE_INFINITY };
   if (!options.seedsOnly) {
     const before =
+      (await byScenarios(copy, mutant, options, mutant.scenario === undefined ? [] : [mutant.scenario])) ??
       (await bySeeds(copy, mutant, unlimited, known)).caught ??
       (await byTests(copy, mutant, options)) ??
-      (await byScenarios(copy, mutant, options));
+      (await byScenarios(copy, mutant, options, scenariosOf(copy.directory)));
     if (before) return { clean: 0, caught: before };
   }
   const { first, seeds } = options;
@@ -77,8 +78,13 @@ async function byTests(copy: BuildCopy, mutant: Mutant, { note }: HuntOptions): 
   return null;
 }
 
-async function byScenarios(copy: BuildCopy, mutant: Mutant, { note }: HuntOptions): Promise<Caught | null> {
-  let names = scenariosOf(copy.directory);
+async function byScenarios(
+  copy: BuildCopy,
+  mutant: Mutant,
+  { note }: HuntOptions,
+  scenarios: readonly string[],
+): Promise<Caught | null> {
+  let names = scenarios;
   while (names.length > 0) {
     await copy.become(mutant);
     const failed = await firstDefect(copy.directory, names);
@@ -110,7 +116,7 @@ async function bySeeds(
     const at = left.findIndex(({ seed }) => seed === failed.seed);
     const without = await firstToFail(copy, 1, Number.POSITIVE_INFINITY, left.slice(at, at + 1), () => {});
     if (without === null) return { clean, caught: { by: `seed ${failed.seed}`, complaint: failed.complaint! } };
-    note(`seed ${failed.seed} fails without "${mutant.name}" too: ${without.complaint}`);
+    note(`seed ${failed.seed} fails without "${mutant.name}" too: ${without.complaint}\n  ${commandOf(left[at]!)}`);
     left = left.slice(at + 1);
   }
   return { clean, caught: null };
@@ -124,8 +130,15 @@ function jobOf(mutant: Mutant, { steps, kinds }: Pick<HuntOptions, 'steps' | 'ki
     hosts: 3 + (seed % 3),
     kinds: kinds ?? mutant.kinds ?? DEFAULT_KINDS,
     roughness: mutant.roughness ?? ROUGHNESS_DEFAULT,
+    administration: mutant.administration,
     ...{ forgiveLosses: false, messages: false, print: false, seconds: SEED_SECONDS, traceLines: 0 },
   };
+}
+
+/** What repeats a seed on what is shipped, with the administrator's share where that is not the default. */
+function commandOf({ seed, steps, hosts, kinds, roughness, administration }: SeedJob): string {
+  const more = administration === undefined ? '' : ` --administration ${administration}`;
+  return `repeat: npm run simulate -- --seed ${seed} --steps ${steps} --hosts ${hosts} --kinds ${kinds.join()} --roughness ${roughness}${more}`;
 }
 
 /** Null where all were clean, or time ran out. */

@@ -1,16 +1,23 @@
+import { LAYERS } from './kinds.js';
 import type { Mutant } from './mutant.js';
+
+/** Images are cloned, cut, deleted and so on so much more often than else. */
+const ADMINISTRATION = 0.1;
 
 /** Of images on several hosts. */
 export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'shrink without its limit',
     why: "Shrinking lowers the top layer's limit, so that growing again reads zeros.",
+    administration: ADMINISTRATION,
     edits: [{ file: 'lib/vdi/vdi.js', find: ' : setLimit(found.record, top, limit)', replace: ' : found.record' }],
     tests: ['vdi', 'vdi-hosts'],
   },
   {
     name: 'shrink of a layer that is being merged into',
     why: "A merge honours the child's limit (beyond it nothing moves).",
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/vdi/vdi.js',
@@ -22,12 +29,16 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'size without its bound',
     why: '`bound` is raised, in big steps, before a write beyond it is acknowledged.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [{ file: 'lib/vdi/vdi.js', find: 'if (end > this.#view.record.bound)', replace: 'if (false)' }],
     tests: ['vdi', 'vdi-hosts'],
   },
   {
     name: 'a role given away without the size',
     why: 'It drains, flushes, retires, and itself stores the new holder with generation + 1, the size and `clean`.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/replication/role.js',
@@ -57,6 +68,8 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'merging without waiting for absent disks',
     why: 'Every disk deletes it, those that are down or absent too, and it is forgotten when all disks have confirmed.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/vdi/family.js',
@@ -69,6 +82,8 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a pull that brings back what is given up',
     why: 'What the puller knows of doomed and merging layers is applied in the same commit.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/replication/layer-rules.js',
@@ -80,6 +95,8 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'copies compared while some have merged and others not',
     why: 'Those are then made equal, from one in-sync member to all of `acting`.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/replication/layer-work.js',
@@ -96,6 +113,8 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: "a snapshot before the last fence's objects are equal",
     why: 'Snapshot, clone, rollback, merge and a `clean` hand-over wait until all that the last fence found is equal and flushed.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/replication/role.js',
@@ -112,6 +131,8 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a change of chain that not every host hears of',
     why: 'For a change of chain, every up host adopts the generation.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
     edits: [
       {
         file: 'lib/replication/role.js',

@@ -20,3 +20,6 @@ export const DISKS: readonly BegunKind[] = ['disk', 'kill', 'reboot', 'power-cut
 
 /** Groups move to other disks, and back. */
 export const MOVES: readonly BegunKind[] = ['disk-add', 'disk-remove', 'join', 'drain', 'kill', 'reboot', 'power-cut'];
+
+/** Layers come and go, on hosts that are there and on hosts that are not. */
+export const LAYERS: readonly BegunKind[] = ['kill', 'reboot', 'power-cut', 'pause', 'cut', 'store-cut'];

@@ -20,9 +20,13 @@ export interface Mutant {
   readonly kinds?: readonly BegunKind[];
   /** Faults come so many times as often, where what a simulation has by default is too much or too little. */
   readonly roughness?: number;
+  /** Of turns, those that the administrator has as well, likewise. */
+  readonly administration?: number;
   /** Turns of guests in each seed, likewise. */
   readonly steps?: number;
-  /** Those that caught it before, with these faults, and so many turns: they are run first. */
+  /** The scenario that caught it before: it is played first. */
+  readonly scenario?: string;
+  /** Those that caught it before, with these faults, and so many turns: they are run next. */
   readonly seeds?: readonly number[];
   /** Test files that can show it, which are run before new seeds. */
   readonly tests?: readonly string[];
