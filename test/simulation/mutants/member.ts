@@ -12,6 +12,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: "no adopting of the asker's map",
     why: "Whoever is asked for its list adopts the asker's map first.",
     kinds: STORE,
+    tests: ['member'],
     edits: [
       {
         file: ADMISSION,
@@ -24,6 +25,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'a list not behind the writes accepted',
     why: 'Whoever is asked for its list answers behind the writes it has accepted.',
     kinds: MEMBERS,
+    tests: ['member'],
     edits: [
       {
         file: MEMBER,
@@ -36,6 +38,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'a fence not behind the writes accepted',
     why: 'They adopt the generation and answer behind the writes they have accepted.',
     kinds: MEMBERS,
+    tests: ['member'],
     edits: [
       {
         file: MEMBER,
@@ -48,6 +51,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'an old generation served',
     why: 'A lower generation is refused: a write for good, a read until its sender has fetched the VDI anew.',
     kinds: MEMBERS,
+    tests: ['member'],
     edits: [
       {
         file: ADMISSION,
@@ -60,11 +64,13 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'a stale cached generation',
     why: 'A host drops all that it cached of generations with the first map that has its new incarnation up.',
     kinds: STORE,
+    tests: ['member'],
     edits: [{ file: ADMISSION, find: 'this.#writers.clear();', replace: '' }],
   },
   {
     name: 'active objects read while nobody keeps them equal',
     why: 'A read that meets an active object while the present holder is gone has it made equal first.',
+    scenario: 'a-holder-dies-with-a-write-under-way',
     edits: [
       {
         file: ADMISSION,
@@ -77,6 +83,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'late data of a dead session',
     why: 'Before the first request of a new session, the receiver closes the older ones and finishes or drops what came.',
     kinds: NETWORK,
+    tests: ['member'],
     edits: [
       {
         file: MEMBER,
@@ -89,18 +96,21 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'no pull before write',
     why: 'While an index is on the list, any write, discard or hole for it pulls it first.',
     kinds: MEMBERS,
+    scenario: 'a-member-answers-a-write-and-makes-its-copy-equal-to-one-without-it',
     edits: [{ file: MEMBER, find: 'if (!this.#port.isToDo(request))', replace: 'if (true)' }],
   },
   {
     name: 'a write applied before the to-do list is stored',
     why: 'Until that list is stored, every index counts as on it.',
     kinds: MEMBERS,
+    scenario: 'a-copy-is-told-to-retire-what-it-has-still-to-pull',
     edits: [{ file: RECOVERY, find: 'return !joining.listed || ', replace: 'return joining.listed && ' }],
   },
   {
     name: 'a new list in the same stay',
     why: 'It leaves the list when installed, and is not pulled again in this stay.',
     kinds: MEMBERS,
+    scenario: 'a-worker-restarts-before-its-copy-is-complete',
     edits: [
       {
         file: RECOVERY,
@@ -113,6 +123,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: '"deleted because not listed" without the pull',
     why: 'Pulling an index deletes what the source lacks; nothing is deleted in any other way.',
     kinds: MEMBERS,
+    scenario: 'a-copy-has-what-the-others-removed-and-made-anew',
     edits: [
       {
         file: RECOVERY,
@@ -151,6 +162,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: 'own active objects not on the list',
     why: 'The to-do list has all indexes with a later `modified`, and its own active ones.',
     kinds: POWER,
+    scenario: 'a-copy-is-told-to-retire-what-it-has-still-to-pull',
     edits: [
       { file: LISTS, find: ' || mine.active;', replace: ';' },
       {
@@ -164,12 +176,14 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     name: '"done" before the sync',
     why: '"Done" is reported after everything pulled and written is on disk.',
     kinds: POWER,
+    scenario: 'a-copy-became-complete-and-all-power-is-cut',
     edits: [{ file: RECOVERY, find: 'await this.#disk.flushAll();', replace: '' }],
   },
   {
     name: 'retirement of what is still to be pulled',
     why: 'While an index is on the list, retirement of it is ignored.',
     kinds: POWER,
+    scenario: 'a-copy-is-told-to-retire-what-it-has-still-to-pull',
     edits: [
       {
         file: 'lib/replication/disk-work.js',

@@ -14,6 +14,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
     name: 'a ring trusted across a reboot',
     why: 'Valid only under the boot id in its header; where every member has a ring of unbroken boot id.',
     kinds: POWER,
+    tests: ['store-ring'],
     edits: [
       { file: WRITE_RING, find: 'if (found?.bootId === bootId && !rebooted) {', replace: 'if (found) {' },
       {
@@ -27,6 +28,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
     name: 'a change that is not in the ring',
     why: 'Before applying a write, each replica puts its range into a ring file.',
     kinds: MEMBERS,
+    scenario: 'a-holder-dies-with-a-write-under-way',
     edits: [
       {
         file: DISK_WORK,
@@ -40,6 +42,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
     name: 'a change told to be done that is in flight',
     why: 'The (generation, sequence) below which every write was answered by all of `acting`.',
     kinds: MEMBERS,
+    scenario: 'a-member-that-was-down-comes-back-as-it-was',
     edits: [
       {
         file: WRITER,
@@ -52,18 +55,21 @@ export const RING_MUTANTS: readonly Mutant[] = [
     name: 'older generations told to be done before they are equal',
     why: 'A new holder carries `done` into its generation only when that is finished.',
     kinds: MEMBERS,
+    scenario: 'a-taker-dies-before-all-is-equal',
     edits: [{ file: WRITER, find: 'this.#olderDone = !options.afterFence;', replace: 'this.#olderDone = true;' }],
   },
   {
     name: 'a pull without the doubts of its source',
     why: 'Only where every present member of `acting` has a ring of its stay are its ranges all that differs.',
     kinds: MEMBERS,
+    scenario: 'a-pull-takes-over-what-its-source-doubts',
     edits: [{ file: RECOVERY, find: 'installing: () => this.#disk.ring?.inherit(all),', replace: '' }],
   },
   {
     name: 'the rings of some members taken for those of all',
     why: 'Where every present member of `acting` has a ring of unbroken boot id and stay, else whole active objects.',
     kinds: STORE,
+    scenario: 'a-member-that-was-down-comes-back-as-it-was',
     edits: [
       {
         file: UNEQUAL,

@@ -7,6 +7,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'no activity log',
     why: 'Before a replica applies the first write to an object it records durably that the object is active.',
     kinds: POWER,
+    scenario: 'a-copy-is-told-to-retire-what-it-has-still-to-pull',
     edits: [
       {
         file: 'lib/store/activity-log.js',
@@ -19,12 +20,14 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'a late retirement obeyed',
     why: 'A replica that took a later write ignores the retirement.',
     kinds: NETWORK,
+    tests: ['store-activity'],
     edits: [{ file: 'lib/store/retirement.js', find: ' && !isLater(active, object) ? active', replace: ' ? active' }],
   },
   {
     name: 'a pull that does not inherit activity',
     why: 'An object that is active at the source is recorded active before its data is installed.',
     kinds: MEMBERS,
+    tests: ['store-pull'],
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -37,6 +40,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'activity forgotten before what was pulled is on disk',
     why: 'The commit that announces an object whose data was pulled marks it unsynced until its file is synced.',
     kinds: POWER,
+    tests: ['store-pull'],
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -49,6 +53,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: '`modified` of active objects not raised',
     why: 'Whoever adopts a changed `since` raises it for its active objects, before it answers anything.',
     kinds: POWER,
+    tests: ['store-activity'],
     edits: [
       {
         file: 'lib/store/raise-modified.js',
@@ -61,6 +66,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'a torn copy-on-write not marked unsynced',
     why: 'The commit that announces an object whose data was copied marks it unsynced: a torn copy never hides its parent.',
     kinds: POWER,
+    tests: ['store-power'],
     edits: [
       {
         file: 'lib/store/object-create.js',
@@ -73,6 +79,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'a torn pull that is not put back',
     why: 'What such an object replaces is kept until the commit that clears the mark, so that a discard puts it back.',
     kinds: POWER,
+    tests: ['store-pull'],
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -85,6 +92,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'a restarted worker that flushes without syncing its disks',
     why: "A worker that starts syncs each disk's file system before it answers its first flush or reports done.",
     kinds: POWER,
+    tests: ['store-power'],
     edits: [
       {
         file: 'lib/store/predecessor.js',
@@ -97,11 +105,14 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'an `fdatasync` tried again',
     why: 'An `fdatasync` that fails takes the disk out; it is not tried again.',
     kinds: DISKS,
+    scenario: 'a-disk-fails-to-sync-and-its-host-loses-power',
     edits: [
       {
         file: 'lib/store/file-io.js',
-        find: 'throw this.fail(`fdatasync failed: ',
-        replace: 'await this.call((done) => this.files.fdatasync(fd, done)).catch(() => `',
+        find: 'await this.call((done) => this.files.fdatasync(fd, done));',
+        // The second time the kernel has nothing left to write, and says that all is well.
+        replace: `const sync = () => this.#settle((done) => this.files.fdatasync(fd, done));
+            await sync().catch(() => sync().catch(() => undefined));`,
       },
     ],
   },
@@ -109,6 +120,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'a merge that forgets both on a power cut',
     why: 'What such an object replaces is kept until it is on disk: a torn merge never loses both.',
     kinds: POWER,
+    tests: ['store-power'],
     edits: [
       {
         file: 'lib/store/object-merge.js',
@@ -121,6 +133,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     name: 'deletion before the record is erased',
     why: 'A former member durably erases its own record of having been in sync before the first deletion.',
     kinds: MOVES,
+    tests: ['former-copies'],
     edits: [{ file: 'lib/store/delete-group.js', find: 'await disk.groups.eraseInsync(group);', replace: '' }],
   },
 ];

@@ -12,6 +12,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'no fence',
     why: 'The hosts that replicate it adopt the generation and answer with their active objects.',
     kinds: MEMBERS,
+    scenario: 'a-holder-dies-with-a-write-under-way',
     edits: [
       {
         file: FENCE,
@@ -23,6 +24,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a restarted worker that resumes its role without a fence',
     why: 'A worker that restarts takes its roles anew, with a fence.',
+    scenario: 'a-guest-is-told-that-its-write-is-lost',
     edits: [
       { file: ROLE, find: 'if (isOurs && record.clean) {', replace: 'if (holder?.host === host) {' },
       {
@@ -35,6 +37,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
   {
     name: 'an open handle of a fenced writer served again',
     why: 'Older write handles of that host answer EIO for good.',
+    scenario: 'a-guest-is-told-that-its-write-is-lost',
     edits: [
       {
         file: ROLE,
@@ -47,6 +50,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'acknowledging around a dead member',
     why: 'A member that does not answer holds the write up. Nothing is acknowledged around it.',
     kinds: MEMBERS,
+    scenario: 'a-holder-dies-with-a-write-under-way',
     edits: [
       {
         file: WRITER,
@@ -63,6 +67,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'answers under an old `since` counted',
     why: 'It is done when every member of `acting` has answered under the present `since`.',
     kinds: MEMBERS,
+    scenario: 'a-member-answers-a-write-and-makes-its-copy-equal-to-one-without-it',
     edits: [
       { file: WRITER, find: 'operation.answers.clear();', replace: '' },
       {
@@ -85,12 +90,14 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'answers to a flush under an old `since` counted',
     why: 'After a change of `since`, every incomplete write and flush goes again to all of the new `acting`.',
     kinds: POWER,
+    tests: ['writer'],
     edits: [{ file: WRITER, find: 'if (flushed.since <= request.since)', replace: '' }],
   },
   {
     name: 'retiring before the flush',
     why: 'An object may be retired when no write to it was unanswered since a flush began that all of `acting` answered.',
     kinds: POWER,
+    tests: ['writer'],
     edits: [
       {
         file: WRITER,
@@ -104,6 +111,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'retiring on "nothing in flight"',
     why: 'An object may be retired when no write to it was sent since a flush began that all of `acting` answered.',
     kinds: POWER,
+    scenario: 'power-cut-of-what-was-answered-and-not-flushed',
     edits: [
       {
         file: WRITER,
@@ -121,12 +129,14 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'retiring after a flush under an old `since`',
     why: 'An object may be retired after a flush that all of `acting` answered under the present `since`.',
     kinds: POWER,
+    tests: ['writer'],
     edits: [{ file: WRITER, find: ' && flushSince === this.#group(object.pg).since;', replace: ';' }],
   },
   {
     name: 'reconcile of in-sync members only',
     why: 'Those are then made equal from one in-sync member to all of `acting`.',
     kinds: MEMBERS,
+    scenario: 'a-write-reaches-a-copy-that-is-not-complete',
     edits: [
       {
         file: EQUALIZER,
@@ -147,6 +157,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'a role handed over with writes in flight',
     why: 'It holds writes back, drains, flushes, retires, and itself stores the new holder.',
     kinds: MEMBERS,
+    scenario: 'a-copy-has-what-the-others-removed-and-made-anew',
     edits: [{ file: ROLE, find: 'while (!writer.stopped && !writer.isClean) {', replace: 'while (false) {' }],
   },
 ];
