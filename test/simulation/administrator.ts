@@ -82,7 +82,12 @@ export class Administrator {
     } else if (dice < 0.8 && this.#guests.isQuiet(image)) {
       this.#begin(host, image, 'shrink', (run) => this.#shrink(run, image, part));
     } else if (dice < 0.9) this.#begin(host, image, 'grow', (run) => this.#grow(run, image, part));
-    else if (image.snapshots.length === 0 && this.images.length > IMAGES_MIN && this.#guests.isQuiet(image)) {
+    else if (
+      image.snapshots.length === 0 &&
+      !image.isUnsure &&
+      this.images.length > IMAGES_MIN &&
+      this.#guests.isQuiet(image)
+    ) {
       this.#begin(host, image, 'delete', this.#delete);
     }
   }
@@ -115,6 +120,7 @@ export class Administrator {
   /** Whoever did it is dead: what it had asked of the store may still be carried out. */
   async #late(host: SimulatedHost, image: SimulatedImage, what: string): Promise<void> {
     this.#note(host, image, `${what} may have been done or not`);
+    image.isUnsure = true;
     await new Promise<void>((resolve) => this.#world.scheduler.after(LATE_MS, resolve));
   }
 

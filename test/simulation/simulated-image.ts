@@ -37,6 +37,8 @@ export class SimulatedImage {
   locker: object | null = null;
   /** Its administrator is at work on it, or died over that. */
   isBusy = false;
+  /** Something was begun of which nobody knows whether it was done: there may be snapshots that are not among `snapshots`. */
+  isUnsure = false;
   /** The last generation of which a guest was told that it has written. */
   writtenBy = 0;
   readonly #world: World;

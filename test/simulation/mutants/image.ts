@@ -18,6 +18,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     why: "A merge honours the child's limit (beyond it nothing moves).",
     kinds: LAYERS,
     administration: ADMINISTRATION,
+    scenario: 'an-image-is-cut-while-a-layer-is-merged',
     edits: [
       {
         file: 'lib/vdi/vdi.js',
@@ -84,6 +85,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     why: 'What the puller knows of doomed and merging layers is applied in the same commit.',
     kinds: LAYERS,
     administration: ADMINISTRATION,
+    scenario: 'a-copy-pulls-from-a-host-that-has-not-heard-of-a-merge',
     edits: [
       {
         file: 'lib/replication/layer-rules.js',
@@ -97,6 +99,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     why: 'Those are then made equal, from one in-sync member to all of `acting`.',
     kinds: LAYERS,
     administration: ADMINISTRATION,
+    scenario: 'a-layer-is-merged-on-one-host-and-not-yet-on-another',
     edits: [
       {
         file: 'lib/replication/layer-work.js',
@@ -115,6 +118,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     why: 'Snapshot, clone, rollback, merge and a `clean` hand-over wait until all that the last fence found is equal and flushed.',
     kinds: LAYERS,
     administration: ADMINISTRATION,
+    seeds: [16],
     edits: [
       {
         file: 'lib/replication/role.js',

@@ -46,6 +46,24 @@ export class Cast {
     this.#world.trace.note(host.id, `vdi ${image.vdi}: is shrunk to ${size}`);
   }
 
+  async snapshot(name: string, tag: string, host: SimulatedHost): Promise<void> {
+    const image = this.#image(name);
+    const captured = image.model.capture();
+    const { id: vdi } = await (await host.running()).vdis.snapshot(name, tag);
+    image.snapshots.push({ tag, vdi, model: new ImageModel(this.#numbers, captured()) });
+    this.#world.trace.note(host.id, `vdi ${image.vdi}: has snapshot ${tag}`);
+  }
+
+  async deleteSnapshot(name: string, tag: string, host: SimulatedHost): Promise<void> {
+    const image = this.#image(name);
+    image.snapshots.splice(
+      image.snapshots.findIndex((each) => each.tag === tag),
+      1,
+    );
+    await (await host.running()).vdis.deleteSnapshot(name, tag);
+    this.#world.trace.note(host.id, `vdi ${image.vdi}: has no snapshot ${tag} any more`);
+  }
+
   #image(name: string): SimulatedImage {
     const image = this.#images.get(name);
     if (!image) throw new Error(`there is no image ${name}`);

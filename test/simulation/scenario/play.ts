@@ -69,6 +69,11 @@ class Player {
     if (found) return this.#settle(this.cast.makeImage(found[0]!, Number(found[1]), Number(found[2])));
     found = match(/^shrink (\S+) to (\d+) on (\S+)$/);
     if (found) return this.#settle(this.cast.shrink(found[0]!, Number(found[1]), this.#host(found[2]!)));
+    found = match(/^(snapshot|delete-snapshot) (\S+) (\S+) on (\S+)$/);
+    if (found) {
+      const [what, image, tag, host] = found as [string, string, string, string];
+      return this.#settle(this.cast[what === 'snapshot' ? 'snapshot' : 'deleteSnapshot'](image, tag, this.#host(host)));
+    }
     found = match(/^wait (\d+)$/);
     if (found) return this.#wait(Number(found[0]));
     found = match(/^wait until (answered|quiet)$/);
