@@ -119,6 +119,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     kinds: LAYERS,
     administration: ADMINISTRATION,
     seeds: [16],
+    tests: ['vdi-hosts'],
     edits: [
       {
         file: 'lib/replication/role.js',
@@ -127,8 +128,13 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'lib/replication/role.js',
-        find: 'await this.#equalizer?.all();\n        if (this.#releasing',
-        replace: 'if (this.#releasing',
+        find: 'await this.#equalizer?.all();\n        // Nor is it known',
+        replace: '// Nor is it known',
+      },
+      {
+        file: 'lib/replication/role.js',
+        find: 'if (!writer.isOlderDone || writer.isStopped)\n            return null;',
+        replace: '',
       },
     ],
   },
