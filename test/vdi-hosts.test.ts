@@ -40,6 +40,25 @@ test('the size that a dead writer had reached is found from what it wrote', asyn
   });
 });
 
+test('a role is given to nobody before its taker knows the size', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there, elsewhere] = (await openAll(world, 'a')) as [Vdi, Vdi, Vdi];
+    await here.write(3 * OBJECT_BYTES, filled(100, 1));
+    world.hosts[0]!.kill();
+    // As when a group has stopped again that could be asked by the fence.
+    const end = there.objects.end.bind(there.objects);
+    there.objects.end = async (bound) => {
+      await after(world, 60_000);
+      return end(bound);
+    };
+    const written = there.write(0, filled(50, 2));
+    await after(world, 20_000);
+    await Promise.all([written, elsewhere.write(50, filled(20, 3))]);
+    t.is((await elsewhere.current()).size, 3 * OBJECT_BYTES + 100);
+    t.is((await there.current()).size, 3 * OBJECT_BYTES + 100);
+  });
+});
+
 test('what is cut off on one host is gone on the others, and never comes back', async (t) => {
   await onThreeHosts(async (world) => {
     const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];

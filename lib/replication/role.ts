@@ -373,6 +373,8 @@ export class WriterRole {
           () => false,
         ),
       );
+    // What its holder before has left to do is not done, and the size that it had reached is not known.
+    if (this.#taking) return false;
     if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
     const writer = this.#writer;
     // What cannot be flushed now cannot be given: this host's own guests would wait for it as well.
