@@ -151,6 +151,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     name: 'made equal under an old `since`',
     why: 'Made equal by ordinary writes of the blocks that differ; started over if `since` changes.',
     kinds: MEMBERS,
+    tests: ['equalizer'],
     edits: [{ file: EQUALIZER, find: ' && this.#writer.since(index) === since)', replace: ')' }],
   },
   {
