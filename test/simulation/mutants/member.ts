@@ -13,6 +13,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     why: "Whoever is asked for its list adopts the asker's map first.",
     kinds: STORE,
     tests: ['member'],
+    scenario: 'a-copy-joins-those-that-have-not-heard-of-it',
     edits: [
       {
         file: ADMISSION,

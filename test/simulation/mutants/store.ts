@@ -28,6 +28,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     why: 'An object that is active at the source is recorded active before its data is installed.',
     kinds: MEMBERS,
     tests: ['store-pull'],
+    scenario: 'a-pull-brings-a-write-that-only-its-source-has',
     edits: [
       {
         file: 'lib/store/pull-install.js',
@@ -93,6 +94,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     why: "A worker that starts syncs each disk's file system before it answers its first flush or reports done.",
     kinds: POWER,
     tests: ['store-power'],
+    scenario: 'workers-restart-before-a-flush',
     edits: [
       {
         file: 'lib/store/predecessor.js',
