@@ -58,8 +58,7 @@ export class Caretaker {
   #lookAt(host: SimulatedHost, slot: DiskSlot): void {
     const { number, isDestroyed, hasFailed } = slot;
     const record = this.#record(host.id, number);
-    // A worker that starts is about to tell of all that it has opened.
-    const mayChange = !host.isRunning || host.run !== null;
+    const mayChange = !host.isTellingOf(number);
     if (isDestroyed) {
       // While a group counts on what it had, somebody may still find out.
       if (mayChange && !this.#world.isCountedOn(number)) this.#replace(host, number);

@@ -63,6 +63,8 @@ export class SimulatedHost {
   #scope: ProcessScope | null = null;
   run: Run | null = null;
   readonly #opening = new Set<number>();
+  /** Disks that are open, of which the cluster has not been told yet. */
+  readonly #telling = new Set<number>();
   #workers = 0;
   /** Numbers of files that its guests have opened. */
   handles = 0;
@@ -92,6 +94,11 @@ export class SimulatedHost {
 
   get isRunning(): boolean {
     return this.#scope !== null;
+  }
+
+  /** Whether the worker is about to tell the cluster that it has the disk: nobody can take it away meanwhile. */
+  isTellingOf(disk: number): boolean {
+    return (this.isRunning && this.run === null) || this.#telling.has(disk);
   }
 
   get isPaused(): boolean {
@@ -152,6 +159,7 @@ export class SimulatedHost {
   #end(): void {
     this.#scope?.kill();
     this.#opening.clear();
+    this.#telling.clear();
     this.#scope = null;
     this.run = null;
   }
@@ -249,7 +257,11 @@ export class SimulatedHost {
     disks.push(disk);
     const { run } = this;
     if (run?.scope !== scope) return;
-    void this.#register(run.clock, run.coordination, [disk]).then(() => run.cluster.addDisk(disk));
+    this.#telling.add(disk.number);
+    void this.#register(run.clock, run.coordination, [disk]).then(() => {
+      this.#telling.delete(disk.number);
+      return run.cluster.addDisk(disk);
+    });
   }
 
   #cluster(
