@@ -46,15 +46,38 @@ test('a role is given to nobody before its taker knows the size', async (t) => {
     await here.write(3 * OBJECT_BYTES, filled(100, 1));
     world.hosts[0]!.kill();
     // As when a group has stopped again that could be asked by the fence.
-    const end = there.objects.end.bind(there.objects);
-    there.objects.end = async (bound) => {
+    const acquired = there.acquired.bind(there);
+    there.acquired = async (role) => {
       await after(world, 60_000);
-      return end(bound);
+      await acquired(role);
     };
     const written = there.write(0, filled(50, 2));
     await after(world, 20_000);
     await Promise.all([written, elsewhere.write(50, filled(20, 3))]);
     t.is((await elsewhere.current()).size, 3 * OBJECT_BYTES + 100);
+    t.is((await there.current()).size, 3 * OBJECT_BYTES + 100);
+  });
+});
+
+test('a role that is lost before the size is found is taken anew', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await here.write(3 * OBJECT_BYTES, filled(100, 1));
+    world.hosts[0]!.kill();
+    const acquired = there.acquired.bind(there);
+    there.acquired = (role) => {
+      const equalized = async () => {
+        const isHeld = await role.equalized();
+        await after(world, 60_000);
+        return isHeld;
+      };
+      return acquired({ ...role, equalized });
+    };
+    const written = there.write(0, filled(50, 2));
+    await after(world, 20_000);
+    // The map takes it for down, and it has another incarnation when it goes on.
+    world.hosts[1]!.pauseFor(20_000);
+    await written;
     t.is((await there.current()).size, 3 * OBJECT_BYTES + 100);
   });
 });

@@ -56,16 +56,35 @@ export class ImageSurvey {
 
   /** As `next`, for a holder of the role whom nobody uses yet; null: the role was lost. */
   nextFor(writer: Writer, range: IndexRange, layers: readonly number[]): Promise<number[] | null> {
-    return this.#next(range, layers, writer);
+    return this.#lookFor(writer, () => this.#next(range, layers, writer));
   }
 
   /** The highest byte that the top layer has below `bound`, 0 for none. */
   async end(bound: number): Promise<number> {
-    const pgs = this.#groupsOf({ from: 0, to: Math.ceil(bound / OBJECT_BYTES) });
     for (;;) {
-      const answers = await this.#look(pgs, { type: 'end', bound }, null);
-      if (answers) return Math.max(0, ...(answers as number[]));
+      const found = await this.#end(bound, null);
+      if (found !== null) return found;
     }
+  }
+
+  /** As `end`, for a holder of the role whom nobody uses yet; null: the role was lost. */
+  endFor(writer: Writer, bound: number): Promise<number | null> {
+    return this.#lookFor(writer, () => this.#end(bound, writer));
+  }
+
+  async #lookFor<Found>(writer: Writer, look: () => Promise<Found | null>): Promise<Found | null> {
+    for (;;) {
+      const found = await look();
+      if (found !== null || writer.stopped) return found;
+      // Where the image has another generation, somebody else has the role: what is left to do here is theirs.
+      this.#role.outdated(this.#image.generation());
+    }
+  }
+
+  async #end(bound: number, writer: Writer | null): Promise<number | null> {
+    const pgs = this.#groupsOf({ from: 0, to: Math.ceil(bound / OBJECT_BYTES) });
+    const answers = await this.#look(pgs, { type: 'end', bound }, writer);
+    return answers && Math.max(0, ...(answers as number[]));
   }
 
   async #next(range: IndexRange, layers: readonly number[] | null, writer: Writer | null): Promise<number[] | null> {

@@ -97,6 +97,7 @@ class LocalImage implements ImageObjects {
         await this.truncate(size);
         return true;
       },
+      end: (bound) => this.end(bound),
     });
     this.#acquired = true;
   }

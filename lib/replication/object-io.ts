@@ -69,6 +69,8 @@ export interface NewRole {
   equalized(): Promise<boolean>;
   /** See ImageObjects.truncate; false: the role was lost. */
   truncate(size: number): Promise<boolean>;
+  /** See ImageObjects.end; null: the role was lost. */
+  end(bound: number): Promise<number | null>;
 }
 
 /** Of an image that is being written: its stored record may lag. */

@@ -164,6 +164,7 @@ export class ReplicatedImage implements ImageObjects {
     return {
       generation: writer.generation,
       equalized,
+      end: (bound) => this.#survey.endFor(writer, bound),
       truncate: async (size) => {
         if (!(await equalized())) return false;
         return truncate(size, {

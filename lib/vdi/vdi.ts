@@ -181,7 +181,9 @@ export class Vdi implements ImageOptions {
       this.#cutMade = true;
     } else if (bound > stored) {
       if (!(await role.equalized())) return;
-      size = Math.max(stored, Math.min(bound, await this.objects.end(bound)));
+      const end = await role.end(bound);
+      if (end === null) return;
+      size = Math.max(stored, Math.min(bound, end));
     }
     this.#size = size;
     this.#reach = size;
