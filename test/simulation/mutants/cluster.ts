@@ -11,13 +11,13 @@ export const CLUSTER_MUTANTS: readonly Mutant[] = [
   {
     name: 'renewal without reading the map',
     why: 'It answers only under a map at least as new as the one that its last renewal saw.',
-    tests: ['next-map-random', 'liveness'],
+    tests: ['liveness', 'next-map-random'],
     edits: [{ file: LIVENESS, find: 'const map = responses[1]?.[0] ?? null;', replace: 'const map = null;' }],
   },
   {
     name: 'answering after the time to live',
     why: 'It stops answering reads and writes TTL - margin after it sent the last renewal that succeeded.',
-    tests: ['next-map-random', 'liveness'],
+    tests: ['liveness', 'next-map-random'],
     edits: [{ file: LIVENESS, find: 'if (nowMs >= this.#answersUntilMs || ', replace: 'if (' }],
   },
   {

@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { killGroup, track, untrack } from '../../helpers/cleanup.js';
 
+/** Tests do what they did before: what fails with a mutant is looked for without it. */
+const SAME_EACH_TIME = { FRESH_SECONDS: '0' };
 /** Of what a process says before it dies. */
 const LAST_WORDS_CHARACTERS = 2000;
 
@@ -11,7 +13,11 @@ export async function runChild(
   budgetMs: number,
   heard: (line: string) => void,
 ): Promise<string | null> {
-  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...SAME_EACH_TIME },
+  });
   const group = child.pid!;
   track(group);
   const timer = setTimeout(() => killGroup(group), budgetMs);
