@@ -68,6 +68,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     why: 'The commit that announces an object whose data was copied marks it unsynced: a torn copy never hides its parent.',
     kinds: POWER,
     tests: ['store-power'],
+    scenario: 'power-cut-of-copies-made-on-a-first-write',
     edits: [
       {
         file: 'lib/store/object-create.js',
