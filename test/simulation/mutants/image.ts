@@ -156,6 +156,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a lock given away without the writer role',
     why: 'Granting a lock over one that a down host held takes the writer role by fence in the same transaction.',
+    kinds: LAYERS,
     edits: [
       {
         file: 'lib/filesystem/locks.js',

@@ -124,6 +124,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     why: 'What such an object replaces is kept until it is on disk: a torn merge never loses both.',
     kinds: POWER,
     tests: ['store-power'],
+    administration: 0.1,
     edits: [
       {
         file: 'lib/store/object-merge.js',
