@@ -48,8 +48,36 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'lib/vdi/vdi.js',
-        find: 'size = Math.max(stored, Math.min(bound, await this.objects.end(bound)));',
+        find: 'size = Math.max(stored, Math.min(bound, end));',
         replace: 'size = stored;',
+      },
+    ],
+    tests: ['vdi-hosts'],
+  },
+  {
+    name: 'a role given away before its taker knows the size',
+    why: 'A takeover finds the size from the highest object below `bound`.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
+    edits: [
+      {
+        file: 'lib/replication/role.js',
+        find: 'if (this.#taking)\n            return false;',
+        replace: '',
+      },
+    ],
+    tests: ['vdi-hosts'],
+  },
+  {
+    name: 'a snapshot while a group has stopped',
+    why: 'Snapshot, clone, rollback, merge wait until all that the last fence found is equal and flushed.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
+    edits: [
+      {
+        file: 'lib/replication/role.js',
+        find: 'if (!writer.isOlderDone || writer.isStopped)\n            return null;',
+        replace: '',
       },
     ],
     tests: ['vdi-hosts'],
