@@ -19,6 +19,8 @@ export interface ConductorDriverOptions {
   failed(error: unknown): void;
   /** Something was stored: the map, or somebody is thrown out or let in. */
   decided?(reason: string): void;
+  /** A round has ended. */
+  looked?(): void;
 }
 
 /** One round: a look and what follows from it. What comes back after it was given up is ignored. */
@@ -53,6 +55,11 @@ export class ConductorDriver {
     this.#round = null;
   }
 
+  /** Looks now, or when the look that is under way has been dealt with: there is something new to be seen. */
+  hurry(): void {
+    if (!this.#closed) this.#hurry();
+  }
+
   report(report: Report): void {
     this.#options.conductor.report(this.#options.clock.elapsedMs(), report);
   }
@@ -81,10 +88,10 @@ export class ConductorDriver {
     if (this.#round !== round) return;
     this.#round = null;
     this.#follow();
+    this.#options.looked?.();
     if (this.#isHurried) this.#hurry();
   }
 
-  /** Looks now, or when the look that is under way has been dealt with. */
   #hurry(): void {
     this.#isHurried = this.#round !== null;
     if (this.#isHurried) return;

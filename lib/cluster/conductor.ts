@@ -34,6 +34,8 @@ export interface ConductorOptions {
   /** When that began, on this host's clock: before its first heartbeat. */
   readonly sinceMs: number;
   readonly options: NextMapOptions;
+  /** Whether there is no other host that could conduct: then it never waits for one. */
+  readonly isAlone?: boolean;
 }
 
 /** A transaction that the conductor wants carried out now, and what to tell it of the outcome. */
@@ -58,6 +60,7 @@ interface Look {
 export class Conductor {
   readonly #host: string;
   readonly #options: NextMapOptions;
+  readonly #isAlone: boolean;
   readonly #reports: ReportBox;
   #incarnation: number;
   #sinceMs: number;
@@ -73,8 +76,9 @@ export class Conductor {
   #known: { map: ClusterMap; revision: number } = { map: EMPTY_MAP, revision: 0 };
   #look: Look | null = null;
 
-  constructor({ host, incarnation, sinceMs, options }: ConductorOptions) {
+  constructor({ host, incarnation, sinceMs, options, isAlone = false }: ConductorOptions) {
     this.#host = host;
+    this.#isAlone = isAlone;
     this.#incarnation = incarnation;
     this.#sinceMs = sinceMs;
     this.#options = options;
@@ -154,6 +158,7 @@ export class Conductor {
     const unchangedMs = nowMs - sinceMs;
     const { ttlMs } = this.#options;
     if (record.host !== this.#host) return unchangedMs >= ttlMs;
+    if (this.#isAlone) return true;
     return record.incarnation <= this.#incarnation && (record.takes < TAKES_MAX || unchangedMs >= 2 * ttlMs);
   }
 

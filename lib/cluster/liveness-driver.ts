@@ -44,6 +44,11 @@ export class LivenessDriver {
     this.#tick();
   }
 
+  /** Renews now, and not only when it is time. */
+  renew(): void {
+    if (!this.#closed) this.#renew();
+  }
+
   /** Nothing that is under way has an effect afterwards. */
   close(): void {
     this.#closed = true;

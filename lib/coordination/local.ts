@@ -29,6 +29,11 @@ const SPARE: SpareContent<Buffer, Buffer> = {
 const SPARE_INTERVAL = 256;
 /** As in etcd, an empty store has revision 1 and the first change makes revision 2. */
 const REVISION_EMPTY = 1;
+/**
+ * What hosts say of themselves every few seconds, and means nothing when the process has ended: kept in memory, so that
+ * no disk has to sync it.
+ */
+const VOLATILE_PREFIXES = ['/alive/', '/conductor'];
 /** How an LMDB data file begins: two pages of its header, each with this number after the page's own 16 bytes. */
 const LMDB_MAGIC = 0xbeefc0de;
 const LMDB_MAGIC_OFFSET = 24;
@@ -142,6 +147,9 @@ class LocalCoordination implements Coordination {
   readonly #database: Database;
   readonly #directory: string;
   readonly #watches = new Set<{ prefix: string; listener: Listener }>();
+  readonly #volatile = new Map<string, KeyValue>();
+  /** Revision of the newest change of those. */
+  #volatileRevision = 0;
   /** Changes made whose commit is not known yet, in order of revision. */
   #uncommitted: Change[] = [];
   readonly #running = new Set<Promise<TransactionResult>>();
@@ -172,6 +180,7 @@ class LocalCoordination implements Coordination {
   async transaction(transaction: Transaction): Promise<TransactionResult> {
     checkTransaction(transaction);
     this.#checkOpen();
+    if (isVolatile(transaction)) return this.#runVolatile(transaction);
     const running = this.#run(transaction);
     this.#running.add(running);
     try {
@@ -179,6 +188,14 @@ class LocalCoordination implements Coordination {
     } finally {
       this.#running.delete(running);
     }
+  }
+
+  /** What changes nothing that is stored needs no commit. */
+  #runVolatile(transaction: Transaction): TransactionResult {
+    this.#refresh();
+    const { result, change } = this.#apply(transaction);
+    if (change) for (const watch of [...this.#watches]) this.#tell(watch, change);
+    return result;
   }
 
   async #run(transaction: Transaction): Promise<TransactionResult> {
@@ -245,6 +262,7 @@ class LocalCoordination implements Coordination {
   }
 
   #get(key: string): KeyValue | null {
+    if (isVolatileKey(key)) return this.#volatile.get(key) ?? null;
     const record = this.#database.get(Buffer.from(key));
     return record === undefined ? null : decodeRecord(key, record);
   }
@@ -255,23 +273,28 @@ class LocalCoordination implements Coordination {
     for (const { key, value } of this.#database.getRange({ start, end: endOfPrefix(start, prefix) })) {
       found.push(decodeRecord(key.toString(), value));
     }
-    return found;
+    const volatile = [...this.#volatile.values()].filter(({ key }) => key.startsWith(prefix));
+    return volatile.length === 0 ? found : [...found, ...volatile].sort(byKey);
   }
 
   #revision(): number {
-    return Number(this.#database.get(REVISION_KEY)!.readBigUInt64BE());
+    return Math.max(this.#volatileRevision, Number(this.#database.get(REVISION_KEY)!.readBigUInt64BE()));
   }
 
-  /** Runs within a write transaction of the database. */
+  /** Runs within a write transaction of the database, unless it changes nothing there. */
   #apply(transaction: Transaction): { result: TransactionResult; change: Change | null } {
     const succeeded = (transaction.compare ?? []).every((compare) => holds(compare, this.#get(compare.key)));
     const operations = (succeeded ? transaction.success : transaction.failure) ?? [];
-    const before = this.#revision();
+    const isStored = !isVolatile(transaction);
+    // What is not committed yet has its revision already.
+    const pending = isStored ? 0 : (this.#uncommitted.at(-1)?.revision ?? 0);
+    const before = Math.max(this.#revision(), pending);
     const events: WatchEvent[] = [];
     const responses = operations.map((operation) => this.#operate(operation, before + 1, events));
     if (events.length === 0) return { result: { succeeded, revision: before, responses }, change: null };
     const revision = before + 1;
-    this.#database.putSync(REVISION_KEY, encodeRevision(revision));
+    if (isStored) this.#database.putSync(REVISION_KEY, encodeRevision(revision));
+    else this.#volatileRevision = revision;
     return { result: { succeeded, revision, responses }, change: { revision, events } };
   }
 
@@ -300,12 +323,14 @@ class LocalCoordination implements Coordination {
       modRevision: revision,
       version: (old?.version ?? 0) + 1,
     };
-    this.#database.putSync(Buffer.from(key), encodeRecord(keyValue));
+    if (isVolatileKey(key)) this.#volatile.set(key, keyValue);
+    else this.#database.putSync(Buffer.from(key), encodeRecord(keyValue));
     return { type: 'put', keyValue };
   }
 
   #remove(key: string, revision: number): WatchEvent {
-    this.#database.removeSync(Buffer.from(key));
+    if (isVolatileKey(key)) this.#volatile.delete(key);
+    else this.#database.removeSync(Buffer.from(key));
     return {
       type: 'delete',
       keyValue: { key, value: new Uint8Array(0), createRevision: 0, modRevision: revision, version: 0 },
@@ -345,6 +370,23 @@ async function explain(error: unknown): Promise<unknown> {
   } catch (reason) {
     return new Error(`the coordination store could not be written: ${(reason as Error).message}`, { cause: reason });
   }
+}
+
+function isVolatileKey(key: string): boolean {
+  return VOLATILE_PREFIXES.some((prefix) => key.startsWith(prefix));
+}
+
+/** Whether a transaction changes nothing that is stored. */
+function isVolatile({ success = [], failure = [] }: Transaction): boolean {
+  return [...success, ...failure].every((operation) => {
+    if ('get' in operation || 'range' in operation) return true;
+    if ('put' in operation) return isVolatileKey(operation.put);
+    return 'delete' in operation && isVolatileKey(operation.delete);
+  });
+}
+
+function byKey(a: KeyValue, b: KeyValue): number {
+  return Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 }
 
 function encodeRevision(revision: number): Buffer {

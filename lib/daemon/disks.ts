@@ -1,126 +1,91 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { formatSize } from '../cli/size.js';
-import { type ClusterMap, finishMove, initialMap, type MapDisk, nextMap, useOfDisk } from '../cluster/map.js';
-import { MapKeeper } from '../cluster/map-keeper.js';
-import { familyOffset, groupAt, PGS_DEFAULT } from '../cluster/placement.js';
 import { AdministrationError, type DiskState, type DiskStatus } from '../control/administration.js';
-import type { Coordination } from '../coordination/coordination.js';
-import { type GroupPlacement, LocalObjects } from '../replication/local-objects.js';
 import { Disk, type DiskIdentity, eraseDisk, OBJECT_BYTES, readRecord, StoreError } from '../store/index.js';
-import { type DiskEntry, HostRecordKeeper } from './host-record.js';
-import type { Logger } from './log.js';
+import { DiskDirectories, type DiskEntry } from './disk-directories.js';
+import { HostCluster, type HostClusterOptions } from './host-cluster.js';
 import type { StateDirectory } from './state.js';
 
-/** Groups that are moved at the same time. */
-const MOVES_MAX = 4;
 /** The directory below the state directory that is the disk of a host without others. */
 const BUILT_IN = 'disk';
-/** After a move failed (a full target), the next attempt. */
-const MOVE_RETRY_MS = 5000;
 
-export interface HostDisksOptions {
-  state: StateDirectory;
-  coordination: Coordination;
-  log: Logger;
+export interface HostDisksOptions extends Omit<HostClusterOptions, 'host' | 'state' | 'disks'> {
+  readonly state: StateDirectory;
   /** Directories to use, absolute: those that are not known are taken into use. */
-  directories: readonly string[];
-  name: string;
-  zone: string;
+  readonly directories: readonly string[];
   /** Start although a disk cannot be opened: guests are there already, and the other disks can serve. */
-  tolerant: boolean;
+  readonly tolerant: boolean;
 }
 
 interface HostDisk {
   entry: DiskEntry;
   /** Null where it could not be opened. */
-  disk: Disk | null;
+  readonly disk: Disk | null;
   /** Of its file system, as st_dev. */
-  device: number;
-  problem: string | null;
+  readonly device: number;
+  readonly problem: string | null;
 }
 
-/** This host's disks: opens them, keeps each group on one of them, and moves groups when disks come and go. */
+/** This host's disks: opens them, takes new ones into use, and lets go of those that are to be removed. */
 export class HostDisks {
-  readonly objects: LocalObjects;
+  readonly cluster: HostCluster;
   readonly #options: HostDisksOptions;
-  readonly #record: HostRecordKeeper;
-  readonly #keeper: MapKeeper;
+  readonly #directories: DiskDirectories;
   readonly #disks: Map<number, HostDisk>;
-  readonly #changed = new Set<() => void>();
-  readonly #moving = new Map<number, Promise<void>>();
-  readonly #ending = new AbortController();
-  #planning: Promise<void> = Promise.resolve();
-  #retry: NodeJS.Timeout | null = null;
+  /** Those that are open, as the cluster's part of the host sees them. */
+  readonly #open: Disk[];
 
   private constructor(options: HostDisksOptions, parts: Parts) {
     this.#options = options;
-    this.#record = parts.record;
-    this.#keeper = parts.keeper;
+    this.#directories = parts.directories;
     this.#disks = parts.disks;
-    this.objects = parts.objects;
-    for (const { disk } of this.#disks.values()) if (disk) this.#follow(disk);
+    this.#open = parts.open;
+    this.cluster = parts.cluster;
+    for (const disk of this.#open) this.#follow(disk);
   }
 
-  /** Opens all disks, makes new ones of directories that were not known. Throws StoreError. */
+  /** Opens all disks, makes new ones of directories that were not known, and registers them. Throws StoreError. */
   static async open(options: HostDisksOptions): Promise<HostDisks> {
     const { state, coordination } = options;
-    const record = await HostRecordKeeper.open(coordination, state.identity.host, options);
-    const keeper = new MapKeeper(coordination);
+    const { host } = state.identity;
+    // A start is the administrator's word on what failed before; a restart of the worker is not.
+    if (!options.tolerant) await state.host.forgetFailedDisks();
+    const directories = await DiskDirectories.open(coordination, host);
     const disks = new Map<number, HostDisk>();
     const made: DiskEntry[] = [];
     try {
-      for (const directory of newDirectories(options, record)) made.push(await record.addDisk(directory));
-      for (const entry of record.current.disks) disks.set(entry.number, await openDisk(entry, options, record));
-      const opened = [...disks.values()].flatMap(({ disk }) => disk ?? []);
-      const map = (await keeper.open()) ?? (await keeper.create(initialMap(mapDisks(disks), PGS_DEFAULT)));
-      const offsets = new Map<number, number>();
-      let placements = placementsOf(map);
-      keeper.onChange((changed) => {
-        placements = placementsOf(changed);
-      });
-      const groupCount = map.groups.length;
-      const objects = await LocalObjects.open({
-        disks: opened,
-        groupCount,
-        groupOf: (family, index) => {
-          let offset = offsets.get(family);
-          if (offset === undefined) {
-            offset = familyOffset(family, groupCount);
-            offsets.set(family, offset);
-          }
-          return groupAt(offset, index, groupCount);
-        },
-        groups: (pg) => placements[pg]!,
-        epoch: () => keeper.current.epoch,
-      });
-      return new HostDisks(options, { record, keeper, disks, objects });
+      for (const directory of newDirectories(options, directories)) made.push(await directories.add(directory));
+      for (const entry of directories.entries) {
+        disks.set(entry.number, await openDisk(entry, options, directories));
+      }
+      const open = [...disks.values()].flatMap(({ disk }) => disk ?? []);
+      const cluster = await HostCluster.open({ ...options, host, state: state.host, disks: open });
+      if (!options.tolerant) await cluster.forgive();
+      return new HostDisks(options, { directories, disks, open, cluster });
     } catch (error) {
       for (const { disk } of disks.values()) await disk?.close();
       // A start that is refused leaves nothing behind: the directories were empty.
       for (const { number, directory } of made) {
         if (disks.has(number)) await eraseDisk(directory);
-        await record.forgetDisk(number);
+        await directories.forget(number);
       }
-      keeper.close();
       throw error;
     }
   }
 
-  /** Begins to move what is not where it belongs. */
+  /** Begins to serve; resolves when this host does. */
   async start(): Promise<void> {
     for (const { entry } of this.#disks.values()) {
-      if (entry.state === 'removing') this.#options.log.info(`going on with removing disk ${entry.number}`);
+      if (entry.state !== 'removing') continue;
+      this.#options.log.info(`going on with removing disk ${entry.number}`);
+      await this.cluster.setStanding(entry.number, 'removing');
     }
-    await this.#plan();
+    await this.cluster.start();
   }
 
   async close(): Promise<void> {
-    if (this.#retry) clearTimeout(this.#retry);
-    this.#ending.abort();
-    await this.#planning;
-    await Promise.all(this.#moving.values());
-    this.#keeper.close();
+    await this.cluster.close();
     for (const { disk } of this.#disks.values()) await disk?.close();
   }
 
@@ -141,19 +106,17 @@ export class HostDisks {
   }
 
   groups(): { total: number; healthy: number; moving: number } {
-    const { groups, moves } = this.#keeper.current;
-    const healthy = groups.filter((number) => this.#usable(number)).length;
-    return { total: groups.length, healthy, moving: Object.keys(moves).length };
+    const { groups } = this.cluster;
+    const healthy = groups.filter(
+      ({ acting, insync }) => acting.length > 0 && insync.every((disk) => this.#usable(disk)),
+    );
+    const moving = groups.filter(({ joined, leaving }) => joined || leaving);
+    return { total: groups.length, healthy: healthy.length, moving: moving.length };
   }
 
   /** Groups that are not yet where they belong: those still to leave a disk, and those under way. */
   pending(): number {
-    const map = this.#keeper.current;
-    let pending = Object.keys(map.moves).length;
-    for (const { entry } of this.#disks.values()) {
-      if (entry.state === 'removing') pending += useOfDisk(map, entry.number).held;
-    }
-    return pending;
+    return this.cluster.toMove;
   }
 
   status(): DiskStatus[] {
@@ -170,17 +133,17 @@ export class HostDisks {
 
   /** Takes a new directory into use. Its share of the groups is moved there in the background. */
   async add(directory: string): Promise<DiskEntry> {
-    const entry = await this.#record.addDisk(resolve(directory));
+    const entry = await this.#directories.add(resolve(directory));
     try {
-      const opened = await openDisk(entry, { ...this.#options, tolerant: false }, this.#record);
-      this.#disks.set(entry.number, { ...opened, entry: this.#record.entry(entry.number)! });
-      this.objects.addDisk(opened.disk!);
+      const opened = await openDisk(entry, { ...this.#options, tolerant: false }, this.#directories);
+      this.#disks.set(entry.number, { ...opened, entry: this.#directories.entry(entry.number)! });
+      this.#open.push(opened.disk!);
       this.#follow(opened.disk!);
     } catch (error) {
-      await this.#record.forgetDisk(entry.number);
+      await this.#directories.forget(entry.number);
       throw error;
     }
-    void this.#plan();
+    await this.cluster.diskAdded(this.#disks.get(entry.number)!.disk!);
     return entry;
   }
 
@@ -209,7 +172,7 @@ export class HostDisks {
       const sizes = `the other disks have ${formatSize(free)} free, and disk ${number} holds up to ${formatSize(used)}`;
       throw new AdministrationError('NO_SPACE', sizes, 'add another disk first');
     }
-    void this.#plan();
+    await this.cluster.setStanding(number, 'removing');
   }
 
   /** Resolves when no group has to leave `number` any more (`leaving`) or is on its way to it. */
@@ -220,8 +183,9 @@ export class HostDisks {
     signal: AbortSignal,
   ): Promise<void> {
     const count = () => {
-      const { held, coming } = useOfDisk(this.#keeper.current, number);
-      return leaving ? held + coming : this.#toMove();
+      if (!leaving) return this.cluster.toMove;
+      const { held, coming } = this.cluster.useOf(number);
+      return held + coming + (this.cluster.uses(number) ? 1 : 0);
     };
     let total = count();
     for (let left = total; left > 0; left = count()) {
@@ -236,18 +200,14 @@ export class HostDisks {
   async finishRemoval(number: number): Promise<void> {
     const { disk, entry } = this.#disks.get(number)!;
     if (disk) {
-      await this.objects.removeDisk(number);
+      await this.cluster.forgetDisk(number);
+      const at = this.#open.indexOf(disk);
+      if (at >= 0) this.#open.splice(at, 1);
       await disk.close();
     }
     this.#disks.delete(number);
-    await this.#record.forgetDisk(number);
+    await this.#directories.forget(number);
     await eraseDisk(entry.directory);
-  }
-
-  #toMove(): number {
-    const map = this.#keeper.current;
-    const planned = nextMap(map, mapDisks(this.#disks), map.groups.length);
-    return Object.keys(planned.moves).length;
   }
 
   #usable(number: number): boolean {
@@ -258,23 +218,24 @@ export class HostDisks {
   #follow(disk: Disk): void {
     disk.on('failed', (reason) => {
       this.#options.log.error(`disk ${disk.number} (${disk.directory}) was taken out: ${reason}`);
-      void this.#plan();
     });
     disk.on('resized', (total) => {
       this.#options.log.warn(`disk ${disk.number} (${disk.directory}) has ${total} bytes now`);
-      void this.#plan();
+      this.cluster.diskResized(disk).catch((error) => {
+        this.#options.log.error(`the new size of disk ${disk.number} was not stored: ${error}`);
+      });
     });
   }
 
   async #setState(number: number, state: DiskEntry['state']): Promise<void> {
-    await this.#record.setDiskState(number, state);
-    this.#disks.get(number)!.entry = this.#record.entry(number)!;
+    await this.#directories.setState(number, state);
+    this.#disks.get(number)!.entry = this.#directories.entry(number)!;
   }
 
   #statusOf({ entry, disk, problem }: HostDisk): DiskStatus {
     const report = disk?.space.report();
     const failed = problem ?? disk?.failed ?? null;
-    const { held, coming } = useOfDisk(this.#keeper.current, entry.number);
+    const { held, coming } = this.cluster.useOf(entry.number);
     let state: DiskState = 'ok';
     if (failed !== null) state = 'failed';
     else if (entry.state === 'removing') state = 'removing';
@@ -291,66 +252,23 @@ export class HostDisks {
     };
   }
 
-  // One plan at a time; each starts the moves that it finds and is made again when one of them ends.
-  #plan(): Promise<void> {
-    this.#planning = this.#planning.then(async () => {
-      if (this.#ending.signal.aborted) return;
-      try {
-        const disks = mapDisks(this.#disks);
-        const map = await this.#keeper.change((current) => nextMap(current, disks, MOVES_MAX));
-        for (const group of Object.keys(map.moves).map(Number)) {
-          if (!this.#moving.has(group)) this.#moving.set(group, this.#move(group));
-        }
-      } catch (error) {
-        this.#options.log.error(`planning moves failed: ${error}`);
-        this.#planLater();
-      }
-      for (const wake of [...this.#changed]) wake();
-    });
-    return this.#planning;
-  }
-
-  #planLater(): void {
-    if (this.#retry || this.#ending.signal.aborted) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = null;
-      void this.#plan();
-    }, MOVE_RETRY_MS);
-  }
-
-  /** Never throws. */
-  async #move(group: number): Promise<void> {
-    try {
-      await this.objects.moveGroup(group, { signal: this.#ending.signal });
-      await this.#keeper.change((map) => finishMove(map, group));
-      this.#moving.delete(group);
-      void this.#plan();
-    } catch (error) {
-      this.#moving.delete(group);
-      if (this.#ending.signal.aborted) return;
-      this.#options.log.warn(`moving group ${group} failed, will be tried again: ${(error as Error).message}`);
-      this.#planLater();
-    }
-  }
-
   #nextChange(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     return new Promise((done, fail) => {
       const end = () => {
-        this.#changed.delete(end);
         signal.removeEventListener('abort', end);
         if (signal.aborted) fail(signal.reason);
         else done();
       };
-      this.#changed.add(end);
+      void this.cluster.nextChange().then(end);
       signal.addEventListener('abort', end);
     });
   }
 }
 
 /** The built-in directory below the state directory serves a host that has no other disk. */
-function newDirectories(options: HostDisksOptions, record: HostRecordKeeper): string[] {
-  const known = record.current.disks.map((entry) => entry.directory);
+function newDirectories(options: HostDisksOptions, directories: DiskDirectories): string[] {
+  const known = directories.entries.map((entry) => entry.directory);
   const builtIn = join(options.state.path, BUILT_IN);
   const wanted = options.directories.filter((directory) => directory !== builtIn || known.length === 0);
   if (wanted.includes(builtIn) && known.length === 0) options.state.directory(BUILT_IN);
@@ -358,34 +276,24 @@ function newDirectories(options: HostDisksOptions, record: HostRecordKeeper): st
 }
 
 interface Parts {
-  record: HostRecordKeeper;
-  keeper: MapKeeper;
-  disks: Map<number, HostDisk>;
-  objects: LocalObjects;
+  readonly directories: DiskDirectories;
+  readonly disks: Map<number, HostDisk>;
+  readonly open: Disk[];
+  readonly cluster: HostCluster;
 }
 
-/** Asked for with each object, so made once a map. */
-function placementsOf(map: ClusterMap): GroupPlacement[] {
-  return map.groups.map((disk, group) => ({ disk, target: map.moves[group] ?? null }));
-}
-
-function mapDisks(disks: ReadonlyMap<number, HostDisk>): MapDisk[] {
-  return [...disks.values()].map(({ entry, disk }) => ({
-    number: entry.number,
-    weight: disk?.space.report().total ?? 0,
-    state: !disk || disk.failed !== null ? 'failed' : entry.state === 'removing' ? 'removing' : 'ok',
-  }));
-}
-
-async function openDisk(entry: DiskEntry, options: HostDisksOptions, record: HostRecordKeeper): Promise<HostDisk> {
+async function openDisk(entry: DiskEntry, options: HostDisksOptions, directories: DiskDirectories): Promise<HostDisk> {
   const { cluster, host } = options.state.identity;
   const identity = { cluster, host, disk: entry.number };
+  if (options.state.host.failedDisks.includes(entry.number)) {
+    return { entry, disk: null, device: -1, problem: 'it failed before this worker was started' };
+  }
   try {
     if (entry.state === 'new') await formatUnlessDone(entry.directory, identity);
-    const disk = await Disk.open(entry.directory, identity);
-    if (entry.state === 'new') await record.setDiskState(entry.number, 'ok');
+    const disk = await Disk.open(entry.directory, identity, { replicated: true });
+    if (entry.state === 'new') await directories.setState(entry.number, 'ok');
     const { dev: device } = await stat(entry.directory);
-    return { entry: record.entry(entry.number)!, disk, device, problem: null };
+    return { entry: directories.entry(entry.number)!, disk, device, problem: null };
   } catch (error) {
     if (entry.state === 'new' || !(error instanceof StoreError) || !options.tolerant) throw error;
     options.log.error(`disk ${entry.number}: ${error.message}`);

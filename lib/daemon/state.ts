@@ -13,9 +13,11 @@ import {
 import { join } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
 import { z } from 'zod';
+import { HostStateFile } from './host-state.js';
+import { StateError } from './state-error.js';
 
 /** Version of what lies under the state directory. */
-export const STATE_FORMAT = 1;
+export const STATE_FORMAT = 2;
 
 const Identity = z.object({
   format: z.number().int().positive(),
@@ -26,19 +28,6 @@ const Identity = z.object({
 });
 
 export type Identity = z.infer<typeof Identity>;
-
-export type StateErrorCode = 'IN_USE' | 'WRONG_FORMAT' | 'DAMAGED' | 'NO_ACCESS';
-
-/** A state directory that cannot be used; the message is one line that says what to do. */
-export class StateError extends Error {
-  readonly code: StateErrorCode;
-
-  constructor(code: StateErrorCode, message: string) {
-    super(message);
-    this.name = 'StateError';
-    this.code = code;
-  }
-}
 
 function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
@@ -51,12 +40,15 @@ function codeOf(error: unknown): string {
 export class StateDirectory {
   readonly path: string;
   readonly identity: Identity;
+  /** What the host remembers of itself. */
+  readonly host: HostStateFile;
   readonly #lock: number;
   readonly #made: Made;
 
   private constructor(path: string, identity: Identity, lock: number, made: Made) {
     this.path = path;
     this.identity = identity;
+    this.host = HostStateFile.open(path);
     this.#lock = lock;
     this.#made = made;
   }
@@ -99,6 +91,7 @@ export class StateDirectory {
   }
 
   close(): void {
+    this.host.close();
     closeSync(this.#lock);
   }
 
@@ -118,7 +111,7 @@ interface Made {
 }
 
 /** What a state directory holds. */
-const NAMES = ['lock', 'state.json', 'state.json.new', 'coordination', 'handles', 'disk'];
+const NAMES = ['lock', 'state.json', 'state.json.new', 'host', 'coordination', 'handles', 'disk'];
 
 function readIdentity(path: string): Identity | null {
   const file = join(path, 'state.json');

@@ -1,4 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
+import { readAllDisks } from '../cluster/all-disks.js';
 import { HostClock } from '../cluster/host-clock.js';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { OperationMetrics } from '../control/operation-metrics.js';
@@ -11,7 +12,6 @@ import { prepareMountPoint } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native.js';
 import type { Operations } from '../fuse/operations.js';
 import { type Negotiated, Session } from '../fuse/session.js';
-import { LocalImages } from '../replication/local-images.js';
 import { FamilyWatch } from '../vdi/family-watch.js';
 import { Vdis } from '../vdi/vdis.js';
 import type { DaemonAdministration, DaemonAdministrationOptions } from './administration.js';
@@ -65,28 +65,25 @@ class Worker {
     this.#undo.push(() => state.undo());
     const coordination = this.#keep('coordination', await openLocal(state.directory('coordination')));
     const handles = this.#keep('handles', new Handles(state.directory('handles'), bootId()));
+    const clock = new HostClock();
+    // Before any disk is looked at: what is deleted of it, or merged, goes by the families.
+    const families = this.#keep('families', new FamilyWatch(coordination));
+    await families.open();
     const disks = this.#keep(
       'disks',
       await HostDisks.open({
-        state,
-        coordination,
-        log: this.#log,
-        directories: configuration.disk,
-        name: configuration.name,
-        zone: configuration.zone,
-        tolerant: this.#link.isRestart,
+        ...{ state, coordination, clock, layers: families, bootId: bootId(), log: this.#log },
+        ...{ directories: configuration.disk, tolerant: this.#link.isRestart },
+        ...{ name: configuration.name, zone: configuration.zone, copies: configuration.copies },
       }),
     );
     const host = state.identity.host;
-    const families = this.#keep('families', new FamilyWatch(coordination));
-    await families.open();
     const vdis = this.#keep(
       'images',
       new Vdis({
-        ...{ coordination, host, families, clock: new HostClock() },
-        objects: new LocalImages(disks.objects, coordination),
-        // All disks of this host do their part together.
-        allDisks: () => Promise.resolve({ numbers: [0], compare: [] }),
+        ...{ coordination, host, families, clock },
+        objects: disks.cluster.replica,
+        allDisks: () => readAllDisks(coordination),
         isOpen: (id) => handles.opens(id) > 0,
         onError: (error, family) =>
           this.#log.error(`cleaning up family ${family} failed, will be tried again: ${error}`),
@@ -98,6 +95,7 @@ class Worker {
     const space = () => disks.space();
     const filesystem = new Filesystem({ vdis, handles, locks, directory, mountPoint, copies, space });
 
+    const serving = disks.start();
     const openControl = () => this.#openControl({ configuration, state, vdis, handles, disks });
     // A start that is to be refused is refused before anything is mounted; a restart serves those who wait first.
     if (!this.#link.isRestart) await openControl();
@@ -109,13 +107,13 @@ class Worker {
       await locks.dropAllOf(host);
       await vdis.catalog.forgetRequests();
     }
+    await serving;
     await vdis.start();
     this.#served = kernel
       ? this.#serveKernel(filesystem, mountPoint, resume)
       : await this.#serveNative(filesystem, mountPoint);
     this.#undo.length = 0;
     if (this.#link.isRestart) await openControl();
-    await disks.start();
     this.#administration?.resume();
     this.#link.onStop(() => void this.stop());
     this.#link.onLost(() => {

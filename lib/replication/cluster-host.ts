@@ -43,10 +43,17 @@ export interface ClusterHostOptions {
   readonly formerCopiesKeptMs?: number;
   readonly recoveryBytesPerSecond?: number;
   readonly layers: LayerRules;
+  /** Whether there is no other host: nobody is waited for, and each step of the map follows the one before at once. */
+  readonly isAlone?: boolean;
   onError(error: unknown): void;
   /** For the log: what the host or, through it, the cluster has done. */
   note(what: string): void;
+  /** The host goes by this map now. */
+  adopted?(map: ClusterMap): void;
 }
+
+/** Rounds of a conductor that is alone, one after the other, until the map has its host up. */
+const HURRIES_MAX = 20;
 
 /**
  * One host of a cluster while its worker runs: its heartbeat, the map that it goes by, its part in conducting, its disks
@@ -73,6 +80,7 @@ export class ClusterHost implements LinkEvents<Message> {
   /** When the last session with a peer was lost, on this host's clock; with one that never was, none has been since the start. */
   readonly #lostAtMs = new Map<string, number>();
   readonly #startedAtMs: number;
+  #hurries = HURRIES_MAX;
 
   constructor(options: ClusterHostOptions, links: Links<Message>) {
     this.#options = options;
@@ -126,11 +134,13 @@ export class ClusterHost implements LinkEvents<Message> {
       failed: (error) => options.note(`the heartbeat was not stored: ${error}`),
       evicted: () => options.note('thrown out'),
     });
-    this.#conductor = new Conductor({ host, incarnation, sinceMs: this.#startedAtMs, options: map });
+    const { isAlone = false } = options;
+    this.#conductor = new Conductor({ host, incarnation, sinceMs: this.#startedAtMs, options: map, isAlone });
     this.#conducting = new ConductorDriver({
       ...{ coordination, clock, ttlMs, conductor: this.#conductor },
       failed: (error) => options.note(`conducting: ${error}`),
       decided: (reason) => options.note(`as conductor: ${reason}`),
+      looked: () => this.#looked(),
     });
   }
 
@@ -154,13 +164,34 @@ export class ClusterHost implements LinkEvents<Message> {
     this.#serveSeen(this.follower.map);
   }
 
-  /** A disk that no group names was taken away by the administrator. */
-  removeDisk(number: number): void {
+  /**
+   * Lets a disk go that no group names, as the administrator took it away: when it resolves, nothing uses it any more.
+   */
+  async removeDisk(number: number): Promise<void> {
     for (const disk of this.#unseen) if (disk.number === number) this.#unseen.delete(disk);
     const at = this.#disks.findIndex((disk) => disk.number === number);
     if (at >= 0) this.#disks.splice(at, 1);
-    this.replica.removeDisk(number);
     this.#failedDisks.delete(number);
+    await this.replica.removeDisk(number);
+  }
+
+  /** Looks at once whether there is another map to make: something that it is made from has changed. */
+  hurry(): void {
+    if (this.#options.isAlone) this.#conducting.hurry();
+  }
+
+  /** Says in the heartbeat what has changed of this host, now and not only when it is time. */
+  renew(): void {
+    this.#beat.renew();
+  }
+
+  /** A host that is alone comes up without waiting for the time of its next heartbeat, or look. */
+  #looked(): void {
+    const { isAlone = false, host } = this.#options;
+    if (!isAlone || this.#hurries === 0 || isUpWith(this.follower.map, host, this.liveness.incarnation)) return;
+    this.#hurries--;
+    if (this.#conductor.isConductor) this.#beat.renew();
+    this.#conducting.hurry();
   }
 
   start(): void {
@@ -218,7 +249,10 @@ export class ClusterHost implements LinkEvents<Message> {
       if (known && !known.absent) continue;
       this.#unseen.delete(disk);
       this.replica.addDisk(disk).then(
-        () => this.#disks.push(disk),
+        () => {
+          this.#disks.push(disk);
+          if (this.#options.isAlone) this.#beat.renew();
+        },
         (error) => this.#options.onError(error),
       );
     }
@@ -232,6 +266,9 @@ export class ClusterHost implements LinkEvents<Message> {
     this.#beat.adopted(map, revision);
     this.#serveSeen(map);
     this.#report();
+    this.#options.adopted?.(map);
+    // Whoever leaves a group waits until this map is seen to be adopted.
+    if (this.#options.isAlone && isChanging(map)) this.#beat.renew();
   }
 
   #rightChanged(): void {
@@ -239,10 +276,12 @@ export class ClusterHost implements LinkEvents<Message> {
     if (incarnation !== this.#incarnation) {
       this.#incarnation = incarnation;
       this.#conductor.raised(incarnation, this.#options.clock.elapsedMs());
+      this.#hurries = HURRIES_MAX;
       this.replica.incarnationChanged();
       this.#options.note(`has incarnation ${incarnation}`);
     }
     this.replica.rightChanged();
+    this.hurry();
   }
 
   /** Hosts that are up and that no session was with for half a TTL. */
@@ -274,5 +313,11 @@ export class ClusterHost implements LinkEvents<Message> {
       if (conductor === this.#options.host) this.#conducting.report(report);
       else this.#links.send(conductor, { type: 'report', report });
     }
+    if (reports.length > 0) this.hurry();
   }
+}
+
+/** Whether a group has members that come or go. */
+function isChanging({ tables }: ClusterMap): boolean {
+  return Object.values(tables).some((table) => table.some(({ joined, leaving }) => joined || leaving));
 }

@@ -84,6 +84,11 @@ export class FormerCopies {
     this.#running?.stop.abort();
   }
 
+  /** Resolves when nothing is being deleted any more, after `close`. */
+  async ended(): Promise<void> {
+    await this.#running?.ended;
+  }
+
   /** Begins with the group whose time has come, or waits for it. */
   #next(): void {
     this.#cancel?.();

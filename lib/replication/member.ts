@@ -63,6 +63,23 @@ export class Member {
     this.#port = port;
   }
 
+  /** Resolves when nothing is being carried out on a disk. */
+  async idle(disk: number): Promise<void> {
+    while (this.#isBusy(disk)) {
+      await new Promise<void>((resolve) => {
+        this.#drained.push(resolve);
+      });
+    }
+  }
+
+  #isBusy(disk: number): boolean {
+    for (const change of this.#direct) if (change.disk === disk) return true;
+    for (const { running, request } of this.#tickets) {
+      if (running && (!('disk' in request) || request.disk === disk)) return true;
+    }
+    return false;
+  }
+
   /** Requests that were received and not answered. */
   get pending(): number {
     return this.#tickets.size;

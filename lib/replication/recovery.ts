@@ -102,6 +102,7 @@ export class Recovery {
   readonly #ending = new Map<string, Promise<void>[]>();
   readonly #queue: PullQueue;
   readonly #meter: PullMeter;
+  readonly #runs = new Set<Promise<void>>();
   #wake: (() => void)[] = [];
   #joins = 0;
   /** Lists that are being compared. */
@@ -173,6 +174,12 @@ export class Recovery {
     this.#ending.delete(key);
   }
 
+  /** Resolves when nothing is under way any more, after `close`. */
+  async ended(): Promise<void> {
+    const pulls = [...this.#joining.values()].flatMap((joining) => [...joining.pulls.values()]);
+    await Promise.allSettled([...this.#runs, ...pulls, ...[...this.#ending.values()].flat()]);
+  }
+
   /** Pulls an index that a write waits for, ahead of all others. Never rejects. */
   async pullNow(group: GroupName, family: number, index: number): Promise<void> {
     const joining = this.#joining.get(keyOf(group));
@@ -221,7 +228,10 @@ export class Recovery {
       asked: new Map(),
     };
     this.#joining.set(key, joining);
-    this.#run(joining).catch((error) => {
+    const run = this.#run(joining);
+    this.#runs.add(run);
+    run.finally(() => this.#runs.delete(run)).catch(() => undefined);
+    run.catch((error) => {
       if (!joining.stop.signal.aborted && !this.#disk.failed) this.#context.onError(error);
     });
   }

@@ -7,6 +7,7 @@ import { raiseModified } from '../store/raise-modified.js';
 import { StoreError } from '../store/store-error.js';
 import type { Asker } from './admission.js';
 import { DiskWork } from './disk-work.js';
+import { disksToBeDurable } from './durable-activity.js';
 import { FormerCopies } from './former-copies.js';
 import { IndexLocks } from './index-locks.js';
 import { Inquiries } from './inquiries.js';
@@ -109,24 +110,13 @@ export class ReplicaHost implements Objects {
     const newest = () => this.#preparing ?? this.#options.map();
     for (let map: ClusterMap | null = null; map !== newest() && !disk.failed; ) {
       map = newest();
-      await this.#prepareDisk(added, map, EMPTY_MAP);
+      await this.#prepareDisk(added, map, EMPTY_MAP, this.#toBeDurable(map));
     }
     this.#disks.set(disk.number, added);
     added.recovery.mapAdopted(this.#options.map());
     added.former.mapAdopted(this.#options.map());
     this.#own.mapAdopted(this.#options.map());
     this.#member.rightChanged();
-  }
-
-  /** Nothing of the disk is served any more. */
-  removeDisk(number: number): void {
-    const removed = this.#disks.get(number);
-    if (!removed) return;
-    removed.recovery.close();
-    removed.former.close();
-    this.#disks.delete(number);
-    this.#own.mapAdopted(this.#options.map());
-    this.#member.diskFailed(number);
   }
 
   #replicaOf(disk: Disk): ReplicaDisk {
@@ -163,6 +153,21 @@ export class ReplicaHost implements Objects {
     return [...this.#disks.values()].map(({ recovery }) => recovery.progress);
   }
 
+  /** Lets a disk go that no group names: when it resolves, nothing uses the disk any more. */
+  async removeDisk(number: number): Promise<void> {
+    const replica = this.#disks.get(number);
+    if (!replica) return;
+    replica.recovery.close();
+    replica.former.close();
+    await this.#settled(replica);
+    this.#disks.delete(number);
+    this.#own.mapAdopted(this.#options.map());
+  }
+
+  async #settled({ disk, recovery, former }: ReplicaDisk): Promise<void> {
+    await Promise.all([recovery.ended(), former.ended(), this.#member.idle(disk.number)]);
+  }
+
   /** Whether this host serves its guests and peers now. */
   get mayAnswer(): boolean {
     return this.#options.mayAnswer();
@@ -178,25 +183,42 @@ export class ReplicaHost implements Objects {
     await Promise.all([...this.#images.values()].map(({ role }) => role.prepare(map)));
     await this.#member.hold(map);
     this.#preparing = map;
-    await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before)));
+    const durable = this.#toBeDurable(map);
+    await Promise.all([...this.#disks.values()].map((disk) => this.#prepareDisk(disk, map, before, durable)));
   }
 
   /** A disk that fails meanwhile is not waited for: what it has under way may never end. */
-  #prepareDisk(replica: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
+  #prepareDisk(replica: ReplicaDisk, map: ClusterMap, before: ClusterMap, durable: ReadonlySet<number>): Promise<void> {
     const { disk } = replica;
     if (disk.failed) return Promise.resolve();
     return new Promise((resolve) => {
       const failed = () => resolve();
       disk.once('failed', failed);
-      void this.#storeFor(replica, map, before).then(() => {
+      void this.#storeFor(replica, map, before, durable).then(() => {
         disk.off('failed', failed);
         resolve();
       });
     });
   }
 
-  async #storeFor({ disk, former }: ReplicaDisk, map: ClusterMap, before: ClusterMap): Promise<void> {
+  #toBeDurable(map: ClusterMap): Set<number> {
+    return disksToBeDurable(
+      map,
+      [...this.#disks.values()].map(({ disk }) => disk),
+    );
+  }
+
+  async #storeFor(
+    { disk, former }: ReplicaDisk,
+    map: ClusterMap,
+    before: ClusterMap,
+    durable: ReadonlySet<number>,
+  ): Promise<void> {
     try {
+      if (!disk.durableActivity && durable.has(disk.number)) {
+        disk.durableActivity = true;
+        await disk.index.durable();
+      }
       await former.prepare(map);
       await this.#raise(disk, map, before);
       // The conductor has not seen this open of the disk before the map has this incarnation up, with the disk there.
@@ -237,6 +259,8 @@ export class ReplicaHost implements Objects {
       recovery.mapAdopted(map);
       former.mapAdopted(map);
     }
+    const durable = this.#toBeDurable(map);
+    for (const { disk } of this.#disks.values()) disk.durableActivity = durable.has(disk.number);
     this.#own.mapAdopted(map);
     this.#member.mapAdopted(map);
     for (const { role } of this.#images.values()) role.mapAdopted(map);
@@ -326,6 +350,16 @@ export class ReplicaHost implements Objects {
   get layerDisks(): LayerDisk[] {
     const disks = [...this.#disks.values()].filter(({ disk }) => disk.failed === null);
     return disks.map((disk) => new LayerWork(disk, this.#options.pgOf));
+  }
+
+  /** Gives back the writer roles that can be given now: whoever takes them has nothing to find out. */
+  async handBack(): Promise<void> {
+    await Promise.all([...this.#images.values()].map(({ role }) => role.handBack()));
+  }
+
+  /** Resolves when nothing is under way on a disk of this host, after `close`. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#disks.values()].filter(({ disk }) => !disk.failed).map((disk) => this.#settled(disk)));
   }
 
   close(): void {

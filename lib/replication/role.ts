@@ -385,7 +385,17 @@ export class WriterRole {
     return this.#releasing;
   }
 
-  async #release(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
+  /** Gives the role back, to nobody, as the host is about to stop. Answers whether it was given. */
+  async handBack(): Promise<boolean> {
+    const writer = this.#writer;
+    if (!writer || this.#taking || this.#releasing || writer.isStopped || this.#learning > 0) return false;
+    this.#releasing = this.#release(writer, null).finally(() => {
+      this.#releasing = null;
+    });
+    return this.#releasing;
+  }
+
+  async #release(writer: Writer, to: WriterRecord['holder']): Promise<boolean> {
     const isEqual = await this.#within(this.#equalizer?.all().then(() => true) ?? Promise.resolve(true));
     this.#settleOlder(writer);
     if (!isEqual || this.#learning > 0 || !writer.isOlderDone) return false;
@@ -407,7 +417,7 @@ export class WriterRole {
     });
   }
 
-  async #giveTo(writer: Writer, to: NonNullable<WriterRecord['holder']>): Promise<boolean> {
+  async #giveTo(writer: Writer, to: WriterRecord['holder']): Promise<boolean> {
     if (!(await this.#within(this.#clean(writer)))) return false;
     const stored = await this.#store.read().catch(() => null);
     if (stored?.record.generation !== writer.generation) return false;

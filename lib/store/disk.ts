@@ -82,7 +82,8 @@ export interface Resolved {
 export class Disk extends EventEmitter<DiskEvents> {
   readonly directory: string;
   readonly record: DiskRecord;
-  readonly durableActivity: boolean;
+  /** See DiskOptions. Who sets it makes the index durable once it is. */
+  durableActivity: boolean;
   readonly replicated: boolean;
   readonly system: System;
   readonly io: FileIo;

@@ -227,8 +227,10 @@ export class SimulatedHost {
     const at = run?.disks.findIndex((disk) => disk.number === number) ?? -1;
     if (!run || at < 0) return;
     const [disk] = run.disks.splice(at, 1);
-    run.cluster.removeDisk(number);
-    disk!.close().catch(() => {});
+    run.cluster
+      .removeDisk(number)
+      .then(() => disk!.close())
+      .catch(() => {});
   }
 
   /** Never rejects: a host serves without a disk that it cannot open. */

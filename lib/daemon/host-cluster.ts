@@ -1,0 +1,239 @@
+import { changeHost } from '../cluster/change-host.js';
+import type { Clock } from '../cluster/clock.js';
+import { type ClusterMap, type DiskStanding, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
+import { wantedTable } from '../cluster/level-placement.js';
+import { NEXT_MAP_DEFAULTS } from '../cluster/observation.js';
+import { copiesOf, familyOffset, groupAt, PGS_DEFAULT } from '../cluster/placement.js';
+import { registerHost } from '../cluster/register-host.js';
+import type { Coordination } from '../coordination/coordination.js';
+import { ClusterHost } from '../replication/cluster-host.js';
+import type { LayerRules } from '../replication/layer-rules.js';
+import type { ReplicaHost } from '../replication/replica-host.js';
+import type { Disk } from '../store/index.js';
+import { CopiesInUse } from './copies-in-use.js';
+import type { HostStateFile } from './host-state.js';
+import type { Logger } from './log.js';
+
+/**
+ * Of a host that is alone: nobody waits for it to be called down, and each heartbeat costs the disk of its state
+ * directory a sync.
+ */
+const TTL_MS = 1000 * 30; // 30 s
+const MARGIN_MS = 1000;
+/** Groups that move at a time: with nobody to ask, a round takes no longer for more of them. */
+const MOVES_MAX = 64;
+
+export interface HostClusterOptions {
+  readonly host: string;
+  readonly name: string;
+  readonly zone: string;
+  readonly bootId: string;
+  readonly coordination: Coordination;
+  readonly clock: Clock;
+  readonly state: HostStateFile;
+  readonly layers: LayerRules;
+  /** Disks that are open: those that are added are in here before `diskAdded` is called. */
+  readonly disks: readonly Disk[];
+  /** Of new images. */
+  readonly copies: number;
+  readonly log: Logger;
+}
+
+/** How many groups a disk has, and is to have. */
+export interface DiskUse {
+  /** Groups that name the disk. */
+  readonly held: number;
+  /** Groups that it is on its way to. */
+  readonly coming: number;
+}
+
+/** This host as the only one of its cluster. */
+export class HostCluster {
+  readonly #options: HostClusterOptions;
+  readonly #copies: CopiesInUse;
+  readonly #offsets = new Map<number, number>();
+  readonly #listeners = new Set<() => void>();
+  readonly #host: ClusterHost;
+
+  private constructor(options: HostClusterOptions, copies: CopiesInUse) {
+    const { host, bootId, coordination, clock, state, disks, layers, log } = options;
+    this.#options = options;
+    this.#copies = copies;
+    this.#host = new ClusterHost(
+      {
+        ...{ host, bootId, coordination, state, disks, layers, clock, isAlone: true },
+        marginMs: MARGIN_MS,
+        map: {
+          ...{ ...NEXT_MAP_DEFAULTS, ttlMs: TTL_MS, movesMax: MOVES_MAX, pgs: PGS_DEFAULT },
+          get copies() {
+            return copies.all;
+          },
+        },
+        // What a disk has given up is of no use to it any more: nobody is missed whom it could take the place of.
+        formerCopiesKeptMs: 0,
+        pgOf: (family, index) => this.#pgOf(family, index),
+        copiesOf,
+        onError: (error) => log.error(error as Error, 'defect in replication'),
+        note: (what) => log.debug(what),
+        adopted: () => this.#adopted(),
+      },
+      { send: () => null },
+    );
+  }
+
+  /** Registers the host and its disks, under a new incarnation. */
+  static async open(options: HostClusterOptions): Promise<HostCluster> {
+    const { coordination, state, copies: usual } = options;
+    await state.storeIncarnation(state.incarnation + 1);
+    const copies: CopiesInUse = new CopiesInUse(usual, () => cluster.#host.hurry());
+    const cluster = new HostCluster(options, copies);
+    await cluster.#register();
+    await copies.open(coordination);
+    return cluster;
+  }
+
+  get replica(): ReplicaHost {
+    return this.#host.replica;
+  }
+
+  get map(): ClusterMap {
+    return this.#host.follower.map;
+  }
+
+  /** Begins; resolves when this host serves. */
+  async start(): Promise<void> {
+    this.#host.start();
+    while (!this.#serves()) await this.nextChange();
+  }
+
+  /** Hands roles back and stops; resolves when nothing uses the disks any more. */
+  async close(): Promise<void> {
+    await this.replica.handBack();
+    this.#copies.close();
+    this.#host.close();
+    await this.replica.ended();
+    this.#adopted();
+  }
+
+  /** Groups of all tables. */
+  get groups(): MapGroup[] {
+    return Object.values(this.map.tables).flat();
+  }
+
+  /** How many groups are not yet where they belong. */
+  get toMove(): number {
+    const hosts = [this.#placement()];
+    let count = 0;
+    for (const [copies, table] of Object.entries(this.map.tables)) {
+      const wanted = wantedTable(hosts, table.length, Number(copies));
+      for (const [pg, { acting, insync }] of table.entries()) {
+        const isThere = insync.length === wanted[pg]!.length && wanted[pg]!.every((disk) => insync.includes(disk));
+        if (!isThere || acting.length !== insync.length) count++;
+      }
+    }
+    return count;
+  }
+
+  useOf(disk: number): DiskUse {
+    let [held, coming] = [0, 0];
+    for (const { acting, insync } of this.groups) {
+      if (insync.includes(disk)) held++;
+      else if (acting.includes(disk)) coming++;
+    }
+    return { held, coming };
+  }
+
+  /** Whether a group names the disk. */
+  uses(disk: number): boolean {
+    return this.groups.some(({ acting, insync }) => acting.includes(disk) || insync.includes(disk));
+  }
+
+  /** A disk was opened while the host runs. */
+  async diskAdded(disk: Disk): Promise<void> {
+    await this.#register();
+    this.#host.addDisk(disk);
+  }
+
+  /** The disk's size has changed: it may take more, or less. */
+  async diskResized({ number, space }: Disk): Promise<void> {
+    const weight = space.report().total;
+    await this.#changeDisks((disks) => disks.map((disk) => (disk.number === number ? { ...disk, weight } : disk)));
+  }
+
+  async setStanding(number: number, standing: DiskStanding): Promise<void> {
+    await this.#changeDisks((disks) => disks.map((disk) => (disk.number === number ? { ...disk, standing } : disk)));
+  }
+
+  /** Forgets a disk that no group names any more; then it may be closed. */
+  async forgetDisk(number: number): Promise<void> {
+    await this.#changeDisks((disks) => disks.filter((disk) => disk.number !== number));
+    await this.#host.removeDisk(number);
+  }
+
+  /** Resolves when another map was adopted, or the host was closed. */
+  nextChange(): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        this.#listeners.delete(end);
+        resolve();
+      };
+      this.#listeners.add(end);
+    });
+  }
+
+  #adopted(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #serves(): boolean {
+    const { map } = this;
+    const { host, state, copies } = this.#options;
+    return isUpWith(map, host, state.incarnation) && map.tables[copies] !== undefined;
+  }
+
+  /** The administrator started the host again: what failed before is tried anew. */
+  async forgive(): Promise<void> {
+    await this.#changeDisks((disks) =>
+      disks.map((disk) => (disk.standing === 'failed' ? { ...disk, standing: 'in' as const } : disk)),
+    );
+  }
+
+  async #changeDisks(change: Parameters<typeof withDisks>[0]): Promise<void> {
+    await changeHost(this.#options.coordination, this.#options.host, withDisks(change));
+    this.#host.hurry();
+  }
+
+  #register(): Promise<unknown> {
+    const { host, name, zone, coordination, disks, state } = this.#options;
+    const self = { id: host, name, zone, publicKey: '', addresses: [] };
+    const opened = disks.map(({ number, record, space }) => {
+      return { number, weight: space.report().total, opens: record.opens };
+    });
+    return registerHost(coordination, self, state.incarnation, opened);
+  }
+
+  /** What groups are placed by; see `placementHosts`. */
+  #placement() {
+    const { host, zone, disks } = this.#options;
+    // One that the map does not have yet is about to be in it.
+    const isIn = (disk: number) => (this.map.disks[disk]?.standing ?? 'in') === 'in';
+    const usable = disks.filter(({ number, failed }) => failed === null && isIn(number));
+    const weighed = usable.map(({ number, space }) => ({ number, weight: space.report().total }));
+    return { id: host, zone, disks: weighed.sort((a, b) => a.number - b.number) };
+  }
+
+  #pgOf(family: number, index: number): number {
+    let offset = this.#offsets.get(family);
+    if (offset === undefined) {
+      offset = familyOffset(family, PGS_DEFAULT);
+      this.#offsets.set(family, offset);
+    }
+    return groupAt(offset, index, PGS_DEFAULT);
+  }
+}
+
+type HostDisks = Parameters<Parameters<typeof changeHost>[2]>[0]['disks'];
+
+function withDisks(change: (disks: HostDisks) => HostDisks): Parameters<typeof changeHost>[2] {
+  return (record) => ({ ...record, disks: change(record.disks) });
+}
