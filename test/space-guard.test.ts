@@ -37,7 +37,8 @@ function world(...full: number[]) {
       return { ...map, disks: Object.fromEntries(disks) };
     },
   };
-  const guard = new SpaceGuard({ copies: COPIES, map: () => world.map, pgOf: (_, index) => index % 4 });
+  const isFull = (disk: number) => world.map.disks[disk]?.room === 'none';
+  const guard = new SpaceGuard({ copies: COPIES, map: () => world.map, pgOf: (_, index) => index % 4, isFull });
   const before = (index: number, change: Change) => guard.before(world.looks.writer, CHAIN, index, change);
   return { world, before };
 }

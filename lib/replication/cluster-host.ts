@@ -91,7 +91,7 @@ export class ClusterHost implements LinkEvents<Message> {
     this.#failedDisks = new Set(state.failedDisks);
     for (const disk of disks) {
       if (disk.wasAway) this.#unseen.add(disk);
-      else this.#disks.push(disk);
+      else this.#tellOf(disk);
     }
     const { incarnation } = state;
     this.#incarnation = incarnation;
@@ -144,15 +144,22 @@ export class ClusterHost implements LinkEvents<Message> {
     });
   }
 
+  /** The heartbeat names the disk from now on; writers elsewhere learn from it when there is no more room. */
+  #tellOf(disk: Disk): void {
+    const room = new DiskRoom();
+    this.#rooms.set(disk, room);
+    this.#disks.push(disk);
+    disk.on('room', () => {
+      const told = room.room;
+      if (this.#disks.includes(disk) && room.update(disk.space.report()) !== told) this.#beat.renew();
+    });
+  }
+
   /** What the heartbeat says of a disk. */
   #describe(disk: Disk): OpenDisk {
-    let room = this.#rooms.get(disk);
-    if (!room) {
-      room = new DiskRoom();
-      this.#rooms.set(disk, room);
-    }
     const report = disk.space.report();
-    return { number: disk.number, opens: disk.record.opens, free: report.free, room: room.update(report) };
+    const room = this.#rooms.get(disk)!.update(report);
+    return { number: disk.number, opens: disk.record.opens, free: report.free, room };
   }
 
   /**
@@ -250,7 +257,7 @@ export class ClusterHost implements LinkEvents<Message> {
       this.#unseen.delete(disk);
       this.replica.addDisk(disk).then(
         () => {
-          this.#disks.push(disk);
+          this.#tellOf(disk);
           if (this.#options.isAlone) this.#beat.renew();
         },
         (error) => this.#options.onError(error),

@@ -14,6 +14,10 @@ const MARGIN_SHARE = 1 / 4;
 export class DiskRoom {
   #room: Room = 'ample';
 
+  get room(): Room {
+    return this.#room;
+  }
+
   /** The room by the disk's present report: less at once, more only when it is clearly more. */
   update({ free, reserve, state }: SpaceReport): Room {
     const room = ROOMS[state];

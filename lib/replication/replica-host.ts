@@ -319,6 +319,7 @@ export class ReplicaHost implements Objects {
           ...{ host, clock, coordination, inquiries: this.#inquiries, incarnation, map, refreshMap, fetchMap },
           ...{ pgOf, groupCount, adoptedAtStart, mayAnswer, member: this.#member, own: this.#own },
           diskError: (disk, error) => this.#diskError(disk, error),
+          isFull: (disk) => this.#isFull(disk),
           send: (disk, message) => this.#sendToDisk(disk, message),
           answering: () => this.#answering(),
           pause: () => this.#pause(),
@@ -329,6 +330,12 @@ export class ReplicaHost implements Objects {
       this.#images.set(options.vdi, image);
     }
     return image;
+  }
+
+  /** The map knows of a disk elsewhere what its host's last heartbeat said; of an own one that would be late. */
+  #isFull(disk: number): boolean {
+    const own = this.#disks.get(disk);
+    return own ? own.disk.space.state === 'full' : this.#options.map().disks[disk]?.room === 'none';
   }
 
   /** See Objects. */

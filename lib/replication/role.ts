@@ -51,6 +51,8 @@ export interface RoleContext {
   refreshMap(): Promise<ClusterMap>;
   fetchMap(epoch: number): void;
   pgOf(family: number, index: number): number;
+  /** See SpaceGuardContext. */
+  isFull(disk: number): boolean;
   send(disk: number, message: MemberRequest): void;
   /** Resolves after a while, or when the map or the right to answer has changed. */
   pause(): Promise<void>;
@@ -112,7 +114,7 @@ export class WriterRole {
     const { coordination, inquiries, refreshMap, pgOf } = context;
     const { vdi, copies, chain } = options;
     this.#store = new WriterStore(coordination, vdi);
-    this.#space = new SpaceGuard({ copies, map: context.map, pgOf: context.pgOf });
+    this.#space = new SpaceGuard({ copies, map: context.map, pgOf: context.pgOf, isFull: context.isFull });
     this.#fence = new Fence({ inquiries, vdi, copies, refreshMap, chain, pgOf });
   }
 

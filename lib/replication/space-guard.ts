@@ -21,11 +21,13 @@ export class NoSpaceError extends Error {
 export interface SpaceGuardContext {
   readonly copies: number;
   map(): ClusterMap;
+  /** Whether the disk has no room: by its own word if it is of this host, else by the map. */
+  isFull(disk: number): boolean;
   pgOf(family: number, index: number): number;
 }
 
 /**
- * Refuses changes, before they are sent, that need room on a disk which has none by the map. All of the group's members
+ * Refuses changes, before they are sent, that need room on a disk which has none. All of the group's members
  * would else apply them, but for that one.
  */
 export class SpaceGuard {
@@ -67,7 +69,7 @@ export class SpaceGuard {
   #fullDisks(family: number, index: number): number[] {
     const map = this.#context.map();
     const { acting } = map.tables[this.#context.copies]?.[this.#context.pgOf(family, index)] ?? { acting: [] };
-    return acting.filter((disk) => map.disks[disk]?.room === 'none');
+    return acting.filter((disk) => this.#context.isFull(disk));
   }
 }
 

@@ -58,6 +58,8 @@ export interface DiskEvents {
   failed: [reason: string];
   /** Its size in bytes has changed. */
   resized: [total: number];
+  /** `space.state` has changed. */
+  room: [];
 }
 
 /** One layer of a view of an image; see Chain of object I/O. */
@@ -142,7 +144,12 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.groups = new GroupRecords(this.index);
     this.toDo = new ToDo(this.index, this.groups);
     this.serials = new Serials(this.index);
-    this.space = new Space(directory, this.io, (total) => this.emit('resized', total));
+    this.space = new Space(
+      directory,
+      this.io,
+      (total) => this.emit('resized', total),
+      () => this.emit('room'),
+    );
     this.trash = new Trash(this.io, this.index);
     this.replaced = new Replaced(this);
     this.files = new ObjectFiles(directory, this, (family, layer) => this.layer(family, layer));

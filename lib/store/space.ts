@@ -47,6 +47,7 @@ export class Space {
   readonly #directory: string;
   readonly #io: FileIo;
   readonly #onResized: (total: number) => void;
+  readonly #onState: () => void;
   #total = 0;
   #free = 0;
   #reserve = 0;
@@ -57,10 +58,11 @@ export class Space {
   #looking: Promise<void> | null = null;
   state: SpaceState = 'ok';
 
-  constructor(directory: string, io: FileIo, onResized: (total: number) => void) {
+  constructor(directory: string, io: FileIo, onResized: (total: number) => void, onState: () => void) {
     this.#directory = directory;
     this.#io = io;
     this.#onResized = onResized;
+    this.#onState = onState;
   }
 
   report(): SpaceReport {
@@ -116,6 +118,9 @@ export class Space {
 
   #judge(): void {
     const left = this.#free - this.#charged - this.#promised;
-    this.state = left < this.#reserve ? 'full' : left < this.#reserve * HIGH_MARK ? 'low' : 'ok';
+    const state = left < this.#reserve ? 'full' : left < this.#reserve * HIGH_MARK ? 'low' : 'ok';
+    if (state === this.state) return;
+    this.state = state;
+    this.#onState();
   }
 }
