@@ -89,6 +89,11 @@ export class Conductor {
     return this.#observer !== null;
   }
 
+  /** Of the newest map that it has seen or stored. */
+  get epoch(): number {
+    return this.#known.map.epoch;
+  }
+
   /** Whom to send reports to, as far as is known. */
   get conductor(): string | null {
     return this.#seen?.record?.host ?? null;

@@ -21,7 +21,7 @@ import type { Logger } from './log.js';
 const TTL_MS = 1000 * 30; // 30 s
 const MARGIN_MS = 1000;
 /** Groups that move at a time: with nobody to ask, a round takes no longer for more of them. */
-const MOVES_MAX = 64;
+const MOVES_MAX = 256;
 
 export interface HostClusterOptions {
   readonly host: string;

@@ -12,6 +12,7 @@ import type { Disk } from '../store/index.js';
 import { DiskRoom } from './disk-room.js';
 import type { LayerRules } from './layer-rules.js';
 import type { LinkEvents, Links } from './links.js';
+import { LonePace } from './lone-pace.js';
 import type { Message } from './messages.js';
 import { ReplicaHost } from './replica-host.js';
 
@@ -52,9 +53,6 @@ export interface ClusterHostOptions {
   adopted?(map: ClusterMap): void;
 }
 
-/** Rounds of a conductor that is alone, one after the other, until the map has its host up. */
-const HURRIES_MAX = 20;
-
 /**
  * One host of a cluster while its worker runs: its heartbeat, the map that it goes by, its part in conducting, its disks
  * as members, its writers and readers.
@@ -80,7 +78,8 @@ export class ClusterHost implements LinkEvents<Message> {
   /** When the last session with a peer was lost, on this host's clock; with one that never was, none has been since the start. */
   readonly #lostAtMs = new Map<string, number>();
   readonly #startedAtMs: number;
-  #hurries = HURRIES_MAX;
+  /** Null in a cluster of several hosts. */
+  readonly #pace: LonePace | null;
 
   constructor(options: ClusterHostOptions, links: Links<Message>) {
     this.#options = options;
@@ -140,8 +139,11 @@ export class ClusterHost implements LinkEvents<Message> {
       ...{ coordination, clock, ttlMs, conductor: this.#conductor },
       failed: (error) => options.note(`conducting: ${error}`),
       decided: (reason) => options.note(`as conductor: ${reason}`),
-      looked: () => this.#looked(),
+      looked: () => this.#pace?.looked(),
     });
+    const { liveness } = this;
+    const pace = { host, clock, liveness, beat: this.#beat, conductor: this.#conductor, conducting: this.#conducting };
+    this.#pace = isAlone ? new LonePace({ ...pace, map: () => this.follower.map }) : null;
   }
 
   /** The heartbeat names the disk from now on; writers elsewhere learn from it when there is no more room. */
@@ -182,23 +184,9 @@ export class ClusterHost implements LinkEvents<Message> {
     await this.replica.removeDisk(number);
   }
 
-  /** Looks at once whether there is another map to make: something that it is made from has changed. */
+  /** What the map is made from has changed in the store: a host that is alone looks at once. */
   hurry(): void {
-    if (this.#options.isAlone) this.#conducting.hurry();
-  }
-
-  /** Says in the heartbeat what has changed of this host, now and not only when it is time. */
-  renew(): void {
-    this.#beat.renew();
-  }
-
-  /** A host that is alone comes up without waiting for the time of its next heartbeat, or look. */
-  #looked(): void {
-    const { isAlone = false, host } = this.#options;
-    if (!isAlone || this.#hurries === 0 || isUpWith(this.follower.map, host, this.liveness.incarnation)) return;
-    this.#hurries--;
-    if (this.#conductor.isConductor) this.#beat.renew();
-    this.#conducting.hurry();
+    this.#pace?.hurry();
   }
 
   start(): void {
@@ -215,6 +203,7 @@ export class ClusterHost implements LinkEvents<Message> {
   /** Nothing that is under way has an effect on others afterwards. */
   close(): void {
     this.#cancelReports();
+    this.#pace?.close();
     this.#conducting.close();
     this.#beat.close();
     this.follower.close();
@@ -258,7 +247,7 @@ export class ClusterHost implements LinkEvents<Message> {
       this.replica.addDisk(disk).then(
         () => {
           this.#tellOf(disk);
-          if (this.#options.isAlone) this.#beat.renew();
+          if (this.#pace) this.#beat.renew();
         },
         (error) => this.#options.onError(error),
       );
@@ -274,8 +263,7 @@ export class ClusterHost implements LinkEvents<Message> {
     this.#serveSeen(map);
     this.#report();
     this.#options.adopted?.(map);
-    // Whoever leaves a group waits until this map is seen to be adopted.
-    if (this.#options.isAlone && isChanging(map)) this.#beat.renew();
+    this.#pace?.adopted(map);
   }
 
   #rightChanged(): void {
@@ -283,12 +271,12 @@ export class ClusterHost implements LinkEvents<Message> {
     if (incarnation !== this.#incarnation) {
       this.#incarnation = incarnation;
       this.#conductor.raised(incarnation, this.#options.clock.elapsedMs());
-      this.#hurries = HURRIES_MAX;
+      this.#pace?.incarnationChanged();
       this.replica.incarnationChanged();
       this.#options.note(`has incarnation ${incarnation}`);
     }
     this.replica.rightChanged();
-    this.hurry();
+    this.#pace?.hurry();
   }
 
   /** Hosts that are up and that no session was with for half a TTL. */
@@ -320,11 +308,6 @@ export class ClusterHost implements LinkEvents<Message> {
       if (conductor === this.#options.host) this.#conducting.report(report);
       else this.#links.send(conductor, { type: 'report', report });
     }
-    if (reports.length > 0) this.hurry();
+    if (reports.length > 0) this.#pace?.hurry();
   }
-}
-
-/** Whether a group has members that come or go. */
-function isChanging({ tables }: ClusterMap): boolean {
-  return Object.values(tables).some((table) => table.some(({ joined, leaving }) => joined || leaving));
 }
