@@ -1,5 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { readAllDisks } from '../cluster/all-disks.js';
+import { readDown } from '../cluster/down-hosts.js';
 import { HostClock } from '../cluster/host-clock.js';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { OperationMetrics } from '../control/operation-metrics.js';
@@ -89,7 +90,10 @@ class Worker {
           this.#log.error(`cleaning up family ${family} failed, will be tried again: ${error}`),
       }),
     );
-    const locks = new Locks(coordination, host);
+    const locks = new Locks(coordination, host, {
+      down: (hosts) => readDown(coordination, hosts),
+      endHandles: (vdi, hosts, change) => vdis.endHandles(vdi, hosts, change),
+    });
     const directory = await Directory.open(coordination);
     const { copies } = configuration;
     const space = () => disks.space();
