@@ -47,6 +47,11 @@ export function wantedTable(hosts: readonly PlacementHost[], pgs: number, copies
 function computeTable(hosts: readonly PlacementHost[], pgs: number, copies: number): WantedTable {
   const usable = hosts.map((host) => ({ host, weight: weightOf(host) })).filter(({ weight }) => weight > 0);
   const all = Array.from({ length: pgs }, (_, group) => group);
+  const [only] = usable;
+  if (only && usable.length === 1) {
+    const disks = disksOf(only.host, all, pgs, 1);
+    return all.map((group) => [disks.get(group)!]);
+  }
   const shares = hostShares(usable, copies);
   const candidates = usable.map(({ host, weight }, index) => ({
     key: host.id,
@@ -68,6 +73,8 @@ function computeTable(hosts: readonly PlacementHost[], pgs: number, copies: numb
 /** Which of a host's disks takes each of the groups that the host takes. */
 function disksOf(host: PlacementHost, groups: readonly number[], pgs: number, share: number): Map<number, number> {
   const disks = host.disks.filter((disk) => disk.weight > 0);
+  // As on most hosts: there is nothing to choose.
+  if (disks.length === 1) return new Map(groups.map((group) => [group, disks[0]!.number]));
   const total = weightOf(host);
   const candidates = disks.map(({ number, weight }) => ({
     key: String(number),

@@ -16,12 +16,14 @@ export function disksToBeDurable(map: ClusterMap, disks: readonly Disk[]): Set<n
   const only = new Map<number, number>();
   for (const [copies, table] of Object.entries(map.tables)) {
     for (const [pg, { acting, insync }] of table.entries()) {
-      const members = new Set([...acting, ...insync]);
-      if (members.size === 1) only.set(groupNumber({ copies: Number(copies), pg }), insync[0]!);
-      else for (const disk of members) durable.add(disk);
+      const [member] = insync;
+      if (insync.length === 1 && acting.every((disk) => disk === member)) {
+        only.set(groupNumber({ copies: Number(copies), pg }), member!);
+      } else for (const disk of [...acting, ...insync]) durable.add(disk);
     }
   }
-  for (const disk of disks) {
+  // A single disk is the member of all of them.
+  for (const disk of disks.length > 1 ? disks : []) {
     for (const record of disk.groups.all()) {
       const member = only.get(groupNumber(record));
       if (member !== undefined && member !== disk.number && record.insyncEpoch !== null) durable.add(member);

@@ -74,6 +74,11 @@ export class LonePace {
   looked(): void {
     const { host, liveness, conductor, conducting, beat, map } = this.#options;
     if (this.#roundsLeft === 0 || isUpWith(map(), host, liveness.incarnation)) return;
+    // It may be up by the map that it is about to adopt.
+    if (conductor.epoch > map().epoch) {
+      this.#isHeldUp = true;
+      return;
+    }
     this.#roundsLeft--;
     if (conductor.isConductor) beat.renew();
     conducting.hurry();

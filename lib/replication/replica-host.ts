@@ -2,6 +2,7 @@ import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, EMPTY_MAP, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { GroupLayout } from '../store/group-list.js';
+import type { GroupName } from '../store/group-records.js';
 import type { Disk } from '../store/index.js';
 import { raiseModified } from '../store/raise-modified.js';
 import { StoreError } from '../store/store-error.js';
@@ -223,14 +224,13 @@ export class ReplicaHost implements Objects {
       await this.#raise(disk, map, before);
       // The conductor has not seen this open of the disk before the map has this incarnation up, with the disk there.
       if (!isUpWith(map, this.#options.host, this.#options.incarnation()) || map.disks[disk.number]?.absent) return;
+      const insync: GroupName[] = [];
       for (const [copies, table] of Object.entries(map.tables)) {
-        const groups = [...table.keys()].filter((pg) => table[pg]!.insync.includes(disk.number));
-        if (groups.length === 0) continue;
-        await disk.groups.setInsync(
-          groups.map((pg) => ({ copies: Number(copies), pg })),
-          map.epoch,
-        );
+        for (const [pg, group] of table.entries()) {
+          if (group.insync.includes(disk.number)) insync.push({ copies: Number(copies), pg });
+        }
       }
+      await disk.groups.setInsync(insync, map.epoch);
     } catch (error) {
       this.#diskError(disk.number, error);
     }

@@ -5,7 +5,7 @@ export const BLOCK_BYTES = 4096;
 /** Bytes of one unit of st_blocks. */
 export const STAT_BLOCK_BYTES = 512;
 /** Version of a disk's directory layout; a disk with a higher one is refused. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Numbers that fit their field in the index (32 bits each); a layer or family above is a mistake of the caller. */
 export const FIELD_MAX = 2 ** 32 - 1;

@@ -31,6 +31,7 @@ export interface GroupRecord extends GroupName {
 const PG_BOUND = 2 ** 20;
 const COPIES_BOUND = 2 ** 8;
 const KEY_BYTES = 5;
+const EPOCH_BYTES = 6;
 const NUMBERS_BYTES = 18;
 
 const EMPTY = { insyncEpoch: null, stay: null, toDo: 0 };
@@ -39,6 +40,11 @@ const EMPTY = { insyncEpoch: null, stay: null, toDo: 0 };
 export interface StoredRecord extends GroupRecord {
   readonly toDo: number;
 }
+
+/** In place of an epoch: the one of the disk. */
+const OF_DISK = 2 ** 48 - 1;
+/** Has the epoch of the disk. */
+const DISK_KEY = encodeGroup({ copies: 0, pg: 0 });
 
 /** One number for a group. */
 export function groupNumber({ copies, pg }: GroupName): number {
@@ -59,17 +65,25 @@ export function encodeGroup({ copies, pg }: GroupName): Buffer {
  * one of every group that the disk may have anything of: it is made before the first object, and goes after the last.
  *
  * Value: insyncEpoch (48 bits), epoch of the stay (48 bits), items of its to-do list (48 bits), boot id of the stay. An
- * epoch of 0 stands for none.
+ * epoch of 0 stands for none. Each map that is adopted raises the epoch of nearly all groups, a thousand or more: those
+ * that were in sync by the last one say so, and the epoch is stored once, for the disk.
  */
 export class GroupRecords {
   readonly #index: ObjectIndex;
   readonly #table: BinaryTable;
+  /** With OF_DISK in place of the epoch where that is the disk's. */
   readonly #records = new Map<number, StoredRecord>();
+  /** The highest that was adopted with this disk in any group's `insync`; 0: none. */
+  #epoch = 0;
 
   constructor(index: ObjectIndex) {
     this.#index = index;
     this.#table = index.table('groups');
     for (const { key, value } of this.#table.getRange()) {
+      if (key.equals(DISK_KEY)) {
+        this.#epoch = value.readUIntBE(0, EPOCH_BYTES);
+        continue;
+      }
       const record = decodeRecord(key, value);
       this.#records.set(groupNumber(record), record);
     }
@@ -77,25 +91,48 @@ export class GroupRecords {
 
   /** Null where the disk has no record of the group. */
   get(group: GroupName): StoredRecord | null {
-    return this.#records.get(groupNumber(group)) ?? null;
+    const record = this.#records.get(groupNumber(group));
+    return record ? this.#resolved(record) : null;
   }
 
   /** All records, ordered by copies and number. */
   all(): StoredRecord[] {
-    return [...this.#records.values()].sort((a, b) => groupNumber(a) - groupNumber(b));
+    const records = [...this.#records.values()].sort((a, b) => groupNumber(a) - groupNumber(b));
+    return records.map((record) => this.#resolved(record));
+  }
+
+  #resolved(record: StoredRecord): StoredRecord {
+    return record.insyncEpoch === OF_DISK ? { ...record, insyncEpoch: this.#epoch } : record;
   }
 
   /**
    * Stores that this disk was in `insync` in `epoch`, for all the groups in one commit. Survives the process when it
    * resolves; a power cut may take it back, which is safe: an older epoch makes a longer list. A lower epoch than the
-   * one that is stored changes nothing.
+   * one that is stored changes nothing. Cheap where these are the groups of the last call.
    */
   async setInsync(groups: Iterable<GroupName>, epoch: number): Promise<void> {
     const raised = [...groups].filter((group) => (this.get(group)?.insyncEpoch ?? 0) < epoch);
     if (raised.length === 0) return;
     await this.#index.commit(() => {
-      for (const group of raised) this.changeWithin(group, { insyncEpoch: epoch });
+      if (epoch > this.#epoch) this.#raiseDisk(raised, epoch);
+      else for (const group of raised) this.changeWithin(group, { insyncEpoch: epoch });
     });
+  }
+
+  #raiseDisk(groups: readonly GroupName[], epoch: number): void {
+    const raised = new Set(groups.map(groupNumber));
+    for (const [number, record] of this.#records) {
+      if (record.insyncEpoch === OF_DISK && !raised.has(number))
+        this.changeWithin(record, { insyncEpoch: this.#epoch });
+    }
+    this.#epoch = epoch;
+    const value = Buffer.allocUnsafe(EPOCH_BYTES);
+    value.writeUIntBE(epoch, 0, EPOCH_BYTES);
+    void this.#table.put(DISK_KEY, value);
+    for (const group of groups) {
+      const isCurrent = this.#records.get(groupNumber(group))?.insyncEpoch === OF_DISK;
+      if (!isCurrent) this.changeWithin(group, { insyncEpoch: OF_DISK });
+    }
   }
 
   /** Erases the record of having been in sync. Durable when it resolves. */
