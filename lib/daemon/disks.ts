@@ -10,7 +10,7 @@ import type { StateDirectory } from './state.js';
 /** The directory below the state directory that is the disk of a host without others. */
 const BUILT_IN = 'disk';
 
-export interface HostDisksOptions extends Omit<HostClusterOptions, 'host' | 'state' | 'disks'> {
+export interface HostDisksOptions extends Omit<HostClusterOptions, 'host' | 'state' | 'disks' | 'inheritsHandles'> {
   readonly state: StateDirectory;
   /** Directories to use, absolute: those that are not known are taken into use. */
   readonly directories: readonly string[];
@@ -60,7 +60,11 @@ export class HostDisks {
         disks.set(entry.number, await openDisk(entry, options, directories));
       }
       const open = [...disks.values()].flatMap(({ disk }) => disk ?? []);
-      const cluster = await HostCluster.open({ ...options, host, state: state.host, disks: open });
+      const cluster = await HostCluster.open({
+        ...{ ...options, host, state: state.host, disks: open },
+        // Guests are there already.
+        inheritsHandles: options.tolerant,
+      });
       if (!options.tolerant) await cluster.forgive();
       return new HostDisks(options, { directories, disks, open, cluster });
     } catch (error) {

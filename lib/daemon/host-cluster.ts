@@ -31,6 +31,8 @@ export interface HostClusterOptions {
   readonly coordination: Coordination;
   readonly clock: Clock;
   readonly state: HostStateFile;
+  /** See ClusterHostOptions. */
+  readonly inheritsHandles: boolean;
   readonly layers: LayerRules;
   /** Disks that are open: those that are added are in here before `diskAdded` is called. */
   readonly disks: readonly Disk[];
@@ -56,12 +58,12 @@ export class HostCluster {
   readonly #host: ClusterHost;
 
   private constructor(options: HostClusterOptions, copies: CopiesInUse) {
-    const { host, bootId, coordination, clock, state, disks, layers, log } = options;
+    const { host, bootId, coordination, clock, state, inheritsHandles, disks, layers, log } = options;
     this.#options = options;
     this.#copies = copies;
     this.#host = new ClusterHost(
       {
-        ...{ host, bootId, coordination, state, disks, layers, clock, isAlone: true },
+        ...{ host, bootId, coordination, state, inheritsHandles, disks, layers, clock, isAlone: true },
         marginMs: MARGIN_MS,
         map: {
           ...{ ...NEXT_MAP_DEFAULTS, ttlMs: TTL_MS, movesMax: MOVES_MAX, pgs: PGS_DEFAULT },

@@ -44,6 +44,11 @@ export interface ClusterHostOptions {
   readonly formerCopiesKeptMs?: number;
   readonly recoveryBytesPerSecond?: number;
   readonly layers: LayerRules;
+  /**
+   * Whether guests may still use handles that an earlier worker of this host had open, and have acknowledged writes that
+   * nobody has flushed. Not where the file system was mounted anew.
+   */
+  readonly inheritsHandles: boolean;
   /** Whether there is no other host: nobody is waited for, and each step of the map follows the one before at once. */
   readonly isAlone?: boolean;
   onError(error: unknown): void;
@@ -107,7 +112,7 @@ export class ClusterHost implements LinkEvents<Message> {
     this.replica = new ReplicaHost(
       {
         ...{ host, bootId, clock, coordination, links, pgOf, copiesOf, layers, groupCount: map.pgs, onError },
-        adoptedAtStart: state.adoptedEpoch,
+        adoptedAtStart: options.inheritsHandles ? state.adoptedEpoch : Number.POSITIVE_INFINITY,
         ...(options.formerCopiesKeptMs !== undefined && { formerCopiesKeptMs: options.formerCopiesKeptMs }),
         ...(options.recoveryBytesPerSecond !== undefined && { recoveryBytesPerSecond: options.recoveryBytesPerSecond }),
         incarnation: () => this.liveness.incarnation,

@@ -52,7 +52,7 @@ export interface ReplicaHostOptions {
   recoveryBytesPerSecond?: number;
   /** What is known of layers that are given up, all of it from the start. */
   layers: LayerRules;
-  /** The epoch that an earlier process of this host had adopted. */
+  /** See RoleContext. */
   adoptedAtStart: number;
   incarnation(): number;
   /** Whether reads and writes may be answered now, by the rule of liveness and the map. */

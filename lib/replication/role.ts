@@ -56,7 +56,10 @@ export interface RoleContext {
   send(disk: number, message: MemberRequest): void;
   /** Resolves after a while, or when the map or the right to answer has changed. */
   pause(): Promise<void>;
-  /** The epoch that an earlier process of this host had adopted. */
+  /**
+   * The epoch that an earlier process of this host had adopted whose guests may have unflushed writes; Infinity: there are
+   * no such guests.
+   */
   readonly adoptedAtStart: number;
 }
 
@@ -634,7 +637,10 @@ export class WriterRole {
     return writer;
   }
 
-  /** Whether a group has restarted, since the map that the process before this one went by, from a copy that may lack writes. */
+  /**
+   * Whether a group has restarted, since the map that the process before this one went by, from a copy that may lack what
+   * its guests wrote.
+   */
   #hasLost(): boolean {
     const table = this.#context.map().tables[this.#options.copies] ?? [];
     return this.#writer === null && !this.#served && table.some(({ lossy }) => lossy > this.#context.adoptedAtStart);

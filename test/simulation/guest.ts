@@ -189,8 +189,11 @@ export class Guest {
     this.#world.defect(this.host.id, wrapped);
   }
 
+  /** Of disks elsewhere a host knows by the map. */
   get #mayLackRoom(): boolean {
-    const maps = [this.#world.map, this.host.run?.cluster.follower.map];
+    const { run } = this.host;
+    if (run?.disks.some(({ space }) => space.state === 'full')) return true;
+    const maps = [this.#world.map, run?.cluster.follower.map];
     return maps.some((map) => Object.values(map?.disks ?? {}).some(({ room }) => room === 'none'));
   }
 

@@ -199,7 +199,6 @@ export class SimulatedHost {
     this.run = { scope, cluster, vdis, locks, clock, coordination, disks, system, ended };
     for (const resolve of this.#starting.splice(0)) resolve(this.run);
     cluster.start();
-    // The mount went with the kernel that it was of.
     if (this.#mountedIn !== this.machine.bootId) await locks.dropAllOf(this.id);
     this.#mountedIn = this.machine.bootId;
     await vdis.start();
@@ -288,6 +287,8 @@ export class SimulatedHost {
           storeFailedDisk: (disk) => this.#stored(scope, () => this.#noteFailed(disk)),
         },
         layers,
+        // The mount went with the kernel that it was of.
+        inheritsHandles: this.#mountedIn === this.machine.bootId,
         pgOf: (family, index) => placement.pgOf(family, index),
         copiesOf: (family) => placement.copiesOf(family),
         onError: (error) => this.#shared.defect(this.id, error),
