@@ -53,6 +53,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     why: 'A lower generation is refused: a write for good, a read until its sender has fetched the VDI anew.',
     kinds: MEMBERS,
     tests: ['member'],
+    seeds: [1],
     edits: [
       {
         file: ADMISSION,
@@ -85,6 +86,7 @@ export const MEMBER_MUTANTS: readonly Mutant[] = [
     why: 'Before the first request of a new session, the receiver closes the older ones and finishes or drops what came.',
     kinds: NETWORK,
     tests: ['member'],
+    scenario: 'a-write-comes-late-by-a-session-that-is-lost',
     edits: [
       {
         file: MEMBER,

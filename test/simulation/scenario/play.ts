@@ -74,6 +74,8 @@ class Player {
       const [what, image, tag, host] = found as [string, string, string, string];
       return this.#settle(this.cast[what === 'snapshot' ? 'snapshot' : 'deleteSnapshot'](image, tag, this.#host(host)));
     }
+    found = match(/^late (\d+)$/);
+    if (found) return this.#beLate(Number(found[0]));
     found = match(/^wait (\d+)$/);
     if (found) return this.#wait(Number(found[0]));
     found = match(/^wait until (answered|quiet)$/);
@@ -136,6 +138,12 @@ class Player {
     if (!isReady()) throw new Error('the cluster did not start');
     // How it comes up is the same in all scenarios: where its groups are is not.
     this.#lines = this.#lines.filter((line) => /: group /.test(line));
+  }
+
+  /** What a session was still carrying when it was lost arrives so long after that. */
+  #beLate(ms: number): void {
+    const { network } = this.world;
+    network.conditions = { ...network.conditions, lateChance: 1, lateMs: [ms, ms] };
   }
 
   #note(line: string): void {
