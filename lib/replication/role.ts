@@ -218,12 +218,9 @@ export class WriterRole {
   async prepare(map: ClusterMap): Promise<void> {
     while (!this.#closed && this.#isLostBy(map)) {
       const stored = await this.#store.read().catch(() => null);
-      const fenced = stored && { ...stored.record.fenced, [this.#context.host]: stored.record.generation + 1 };
-      if (
-        stored &&
-        (await this.#store.replace({ ...stored.record, fenced: fenced! }, stored.revision).catch(() => false))
-      ) {
-        this.#fenced = fenced!;
+      const record = stored && withLoss(stored.record, this.#context.host);
+      if (stored && record && (await this.#store.replace(record, stored.revision).catch(() => false))) {
+        this.#fenced = record.fenced;
         if (this.#writer) this.#drop(this.#writer);
         this.#left = null;
       } else await this.#pause();
@@ -580,9 +577,13 @@ export class WriterRole {
   /** Stores this host as the holder; false where somebody else was faster, or that is not known. */
   async #claim(record: WriterRecord, revision: number): Promise<boolean> {
     // The host that it was taken from has it back.
-    const owed = record.owed === this.#context.host ? null : record.owed;
-    const stored = await this.#store.replace({ ...record, owed }, revision).catch(() => false);
+    const isBack = record.owed === this.#context.host;
+    const owed = isBack ? null : record.owed;
+    // A group may have lost meanwhile what an earlier process had told guests.
+    const fenced = isBack && this.#hasLost() ? { ...record.fenced, [record.owed!]: record.generation } : record.fenced;
+    const stored = await this.#store.replace({ ...record, fenced, owed }, revision).catch(() => false);
     this.#owed = owed;
+    if (stored) this.#fenced = fenced;
     return stored && (await this.#refresh()) && this.#isStill(record.holder!.incarnation);
   }
 
@@ -671,6 +672,18 @@ export class WriterRole {
   #pause(): Promise<void> {
     return pause(this.#context.clock, RETRY_MS);
   }
+}
+
+/**
+ * A group has lost what guests of the host were told is written: their handles are dead. With those of the host that it
+ * has the role from only to make copies equal.
+ */
+function withLoss(record: WriterRecord, host: string): WriterRecord {
+  const generation = record.generation + 1;
+  const fenced = { ...record.fenced, [host]: generation };
+  const { owed } = record;
+  if (owed === null || record.holder?.host !== host) return { ...record, fenced };
+  return { ...record, fenced: { ...fenced, [owed]: generation }, owed: null };
 }
 
 /** The byte of the image up to which a change reaches. */
