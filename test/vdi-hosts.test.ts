@@ -1,5 +1,6 @@
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
+import { decodeWriter } from '../lib/replication/writer-record.js';
 import type { Vdi } from '../lib/vdi/vdi.js';
 import { after, onThreeHosts } from './helpers/three-hosts.js';
 import type { World } from './simulation/world.js';
@@ -197,5 +198,31 @@ test('a removed image is gone on every host, and so is its space', async (t) => 
     }
     t.alike(world.store.peekRange('/family/'), []);
     t.alike(world.store.peekRange('/writer/'), []);
+  });
+});
+
+test('the writer role is given back some time after the last close, and flushed before', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first] = world.hosts;
+    const [here, there] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
+    const writer = () => decodeWriter(world.store.peekRange('/writer/')[0]!.value);
+    await here.write(0, filled(4 * KIB, 1));
+    const { generation } = writer();
+    first!.closed(here.id);
+    await after(world, 20_000);
+    first!.closed(here.id);
+    await after(world, 20_000);
+    t.is(writer().holder?.host, first!.id, 'it was opened and closed again meanwhile');
+    first!.isOpen = () => true;
+    await after(world, 20_000);
+    t.is(writer().holder?.host, first!.id, 'it is open');
+    first!.isOpen = () => false;
+    first!.closed(here.id);
+    await after(world, 40_000);
+    t.alike([writer().holder, writer().clean, writer().generation], [null, true, generation + 1]);
+    first!.kill();
+    await there.write(4 * KIB, filled(4 * KIB, 2));
+    t.is(writer().generation, generation + 2, 'nobody is asked, and nothing is fenced');
+    t.alike(await contents(there, 0, 8 * KIB), Buffer.concat([filled(4 * KIB, 1), filled(4 * KIB, 2)]));
   });
 });

@@ -325,6 +325,7 @@ export class Filesystem implements Operations {
     const vdi = this.#vdis.loaded(node);
     if (vdi && !vdi.record.unlinked) await vdi.settle();
     await this.#vdis.removeIfUnused(node);
+    this.#vdis.closed(node);
   }
 
   async fallocate(node: number, handle: number, mode: number, offset: number, length: number): Promise<void> {

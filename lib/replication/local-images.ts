@@ -110,6 +110,10 @@ class LocalImage implements ImageObjects {
     return this.hold();
   }
 
+  giveBack(): Promise<void> {
+    return Promise.resolve();
+  }
+
   ask(): Promise<ImageAttributes | null> {
     return Promise.resolve(null);
   }

@@ -105,6 +105,8 @@ export interface ImageObjects {
   recheck(): Promise<void>;
   /** Takes the role only for what others need to know or to have equal: leaves the handles of its holder alone. */
   settle(): Promise<void>;
+  /** Gives the writer role back, if this host has it and it can be given now: whoever takes it has nothing to find out. */
+  giveBack(): Promise<void>;
   /** What the holder of the role says of the image; null where that one does not answer, or holds it no more. */
   ask(holder: string, generation: number): Promise<ImageAttributes | null>;
   /** Fills `target` with the object's bytes from `offset`; what no layer has reads as zeros. */

@@ -67,6 +67,10 @@ export class ReplicatedImage implements ImageObjects {
     return this.role.equalize();
   }
 
+  async giveBack(): Promise<void> {
+    await this.role.handBack();
+  }
+
   async ask(holder: string, generation: number): Promise<ImageAttributes | null> {
     const { inquiries, clock } = this.#context;
     const { vdi } = this;

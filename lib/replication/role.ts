@@ -387,7 +387,7 @@ export class WriterRole {
     return this.#releasing;
   }
 
-  /** Gives the role back, to nobody, as the host is about to stop. Answers whether it was given. */
+  /** Gives the role back, to nobody. Answers whether it was given. */
   async handBack(): Promise<boolean> {
     const writer = this.#writer;
     if (!writer || this.#taking || this.#releasing || writer.isStopped || this.#learning > 0) return false;

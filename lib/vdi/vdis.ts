@@ -9,6 +9,7 @@ import { Cloner } from './clone.js';
 import { VdiError } from './errors.js';
 import { chainOf } from './family.js';
 import type { FamilyWatch } from './family-watch.js';
+import { IdleRoles } from './idle-roles.js';
 import { Janitor } from './janitor.js';
 import { Listing } from './listing.js';
 import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
@@ -60,12 +61,14 @@ export class Vdis {
   /** Names of images that this process has begun to import. */
   readonly #importing = new Set<string>();
   readonly #refreshes = new Set<Promise<void>>();
+  readonly #idle: IdleRoles;
   /** By image, the end of what is being done to it alone: loading it, removing it. */
   readonly #turns = new Map<number, Promise<unknown>>();
 
   constructor(options: VdisOptions) {
     const { coordination, host, clock, objects, families, allDisks, onError } = options;
     this.#options = options;
+    this.#idle = new IdleRoles(clock, (id) => this.#giveBack(id));
     this.catalog = new Catalog(coordination, host, options.now);
     this.#listing = new Listing(coordination);
     this.#cloner = new Cloner(this.catalog, objects, this.#noteFamily);
@@ -106,6 +109,7 @@ export class Vdis {
   /** Stores what images have not stored yet and stops the work in the background. */
   async close(): Promise<void> {
     this.#listing.close();
+    this.#idle.close();
     await this.#janitor.close();
     const failures: unknown[] = [];
     for (const vdi of this.#loaded.values()) {
@@ -223,6 +227,18 @@ export class Vdis {
   /** Removes an image that has neither name nor handle. */
   async removeIfUnused(id: number): Promise<void> {
     if (!this.#isUsed(id)) await this.#inTurn(id, () => this.#remove(id));
+  }
+
+  /** The last handle of an image was closed: another host that opens it for writing need not ask this one. */
+  closed(id: number): void {
+    if (this.#loaded.has(id)) this.#idle.closed(id);
+  }
+
+  #giveBack(id: number): void {
+    const vdi = this.#loaded.get(id);
+    if (!vdi || this.#isUsed(id)) return;
+    // Where it cannot be given now, whoever wants it asks for it.
+    vdi.objects.giveBack().catch((error) => this.#options.onError(error, vdi.chain().family));
   }
 
   /**

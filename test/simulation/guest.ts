@@ -99,7 +99,13 @@ export class Guest {
     if (this.#isDead) return;
     this.#isDead = true;
     this.#note('guest ends');
-    if (this.isIdle) this.#lock?.release();
+    if (this.isIdle) this.#close();
+  }
+
+  /** As the kernel does when the last of its process is gone. */
+  #close(): void {
+    this.#lock?.release();
+    this.host.closed(this.image.vdi);
   }
 
   /** Its host is gone: what it has in flight may have been done or not. */
@@ -161,7 +167,7 @@ export class Guest {
       .catch((error) => this.#failed(error))
       .finally(() => {
         this.#inFlight--;
-        if (this.#isDead && !this.#isGone && this.isIdle) this.#lock?.release();
+        if (this.#isDead && !this.#isGone && this.isIdle) this.#close();
       });
   }
 

@@ -207,6 +207,11 @@ export class SimulatedHost {
   /** Whether a guest of this host has the image open. */
   isOpen: (vdi: number) => boolean = () => false;
 
+  /** A guest of this host has closed the image. */
+  closed(vdi: number): void {
+    if (!this.isOpen(vdi)) this.run?.vdis.closed(vdi);
+  }
+
   /** Opens a disk that the worker has not had open, while it runs. */
   open(slot: DiskSlot): void {
     const { run } = this;
