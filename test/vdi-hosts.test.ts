@@ -1,8 +1,10 @@
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { decodeWriter } from '../lib/replication/writer-record.js';
+import { WriterStore } from '../lib/replication/writer-store.js';
 import type { Vdi } from '../lib/vdi/vdi.js';
 import { after, onThreeHosts } from './helpers/three-hosts.js';
+import type { SimulatedHost } from './simulation/simulated-host.js';
 import type { World } from './simulation/world.js';
 
 const OWNER = { mode: 0o600, uid: 0, gid: 0, copies: 2 };
@@ -80,6 +82,28 @@ test('a role that is lost before the size is found is taken anew', async (t) => 
     world.hosts[1]!.pauseFor(20_000);
     await written;
     t.is((await there.current()).size, 3 * OBJECT_BYTES + 100);
+  });
+});
+
+test('who finds that it holds an image no more, from a store that does not answer then, has guests wait', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];
+    const [here] = (await openAll(world, 'a')) as [Vdi];
+    const writers = new WriterStore(second.run!.coordination, here.vdi);
+    const { catalog } = first.run!.vdis;
+    const updateHeld = catalog.updateHeld.bind(catalog);
+    catalog.updateHeld = async (...args) => {
+      const { record, revision } = await writers.read();
+      const isLost = await writers.replace({ ...record, generation: record.generation + 1, holder: null }, revision);
+      const held = await updateHeld(...args);
+      catalog.updateHeld = updateHeld;
+      t.ok(isLost && held === null, 'somebody else has had it since');
+      world.store.setReachable(first.id, false);
+      world.scheduler.after(6000, () => world.store.setReachable(first.id, true));
+      return held;
+    };
+    await here.write(0, filled(4 * KIB, 1));
+    t.alike(await contents(here, 0, 4 * KIB), filled(4 * KIB, 1));
   });
 });
 

@@ -342,8 +342,13 @@ export class WriterRole {
   /** Finds out whether the store still has this host as the holder; where it does not, the role is over. */
   async recheck(): Promise<void> {
     const writer = this.#writer;
-    const stored = await this.#store.read();
-    if (writer && stored.record.generation !== writer.generation) this.#drop(writer);
+    // Guests wait for what they asked for: that the store does not answer is no error of theirs.
+    while (writer && this.#writer === writer) {
+      const stored = await this.#store.read().catch(() => null);
+      if (!stored) await this.#pause();
+      else if (stored.record.generation === writer.generation) return;
+      else this.#drop(writer);
+    }
   }
 
   /** A new incarnation of this host: what it held under the old one has to be taken anew. */
