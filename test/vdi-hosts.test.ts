@@ -119,6 +119,23 @@ test('what is cut off on one host is gone on the others, and never comes back', 
   });
 });
 
+test('a dead handle answers EIO beyond the end as well', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    const opened = here.generation();
+    await here.write(0, filled(100, 1), opened);
+    world.hosts[0]!.pauseFor(20_000);
+    await there.write(0, filled(50, 2));
+    await after(world, 30_000);
+    const target = Buffer.alloc(100);
+    await t.exception(here.read(0, target, opened), /taken over/);
+    await t.exception(here.read(OBJECT_BYTES, target, opened), /taken over/);
+    await t.exception(here.seek(OBJECT_BYTES, 0, opened), /taken over/);
+    await t.exception(here.discard(OBJECT_BYTES, 100, opened), /taken over/);
+    t.is(await here.read(OBJECT_BYTES, target, here.generation()), 0);
+  });
+});
+
 test('a snapshot is the same on every host, and what it is rolled back to', async (t) => {
   await onThreeHosts(async (world) => {
     const [first, second, third] = world.hosts.map(({ run }) => run!.vdis);

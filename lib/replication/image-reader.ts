@@ -46,12 +46,7 @@ export class ImageReader {
     for (let attempt = 0; ; attempt++) {
       await this.#role.before(index);
       const reply = await this.#ask(index, look, attempt);
-      const isKnown = opened === NO_HANDLE || (await this.#role.learnHandles(this.#image.generation()));
-      this.#role.checkHandle(opened);
-      if (!isKnown) {
-        await this.#context.pause();
-        continue;
-      }
+      if (!(await this.isAlive(opened))) continue;
       if (reply && !reply.refusal && this.#context.mayAnswer()) return reply.body;
       const isUnequal = reply?.refusal?.reason === 'unequal';
       await this.learn(reply?.refusal ?? null);
@@ -59,6 +54,15 @@ export class ImageReader {
       if (isUnequal && wasUnequal) await this.#context.pause();
       wasUnequal ||= isUnequal;
     }
+  }
+
+  /** See ImageObjects. */
+  async isAlive(opened: number): Promise<boolean> {
+    if (opened === NO_HANDLE) return true;
+    const isKnown = await this.#role.learnHandles(this.#image.generation());
+    this.#role.checkHandle(opened);
+    if (!isKnown) await this.#context.pause();
+    return isKnown;
   }
 
   /** Finds out what a member refused for; null: it did not answer. Rejects where the image is gone. */

@@ -109,6 +109,11 @@ export interface ImageObjects {
   giveBack(): Promise<void>;
   /** What the holder of the role says of the image; null where that one does not answer, or holds it no more. */
   ask(holder: string, generation: number): Promise<ImageAttributes | null>;
+  /**
+   * For what needs no object: whether the handle is known to be alive under the generation that the image has now. False,
+   * after a while: that cannot be found out yet, and what was found before may be too old. Throws FencedError.
+   */
+  isAlive(opened: number): Promise<boolean>;
   /** Fills `target` with the object's bytes from `offset`; what no layer has reads as zeros. */
   read(index: number, offset: number, target: Buffer, opened: number): Promise<void>;
   /** `source` belongs to the callee until it answers. Throws ENOSPC before anything is changed. */

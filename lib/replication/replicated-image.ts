@@ -89,6 +89,10 @@ export class ReplicatedImage implements ImageObjects {
     return this.role.held === generation && this.#context.mayAnswer() ? this.#image.attributes() : null;
   }
 
+  isAlive(opened: number): Promise<boolean> {
+    return this.#reader.isAlive(opened);
+  }
+
   read(index: number, offset: number, target: Buffer, opened: number): Promise<void> {
     try {
       const ordinary = () => this.#read(index, offset, target, opened);

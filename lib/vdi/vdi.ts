@@ -229,9 +229,10 @@ export class Vdi implements ImageOptions {
       const size = offset + target.length <= known ? known : (await this.current()).size;
       const length = Math.min(target.length, size - offset);
       const whole = length === target.length ? target : target.subarray(0, Math.max(0, length));
-      const bytes = length > 0 ? await this.#readParts(offset, whole, opened) : 0;
+      if (length > 0) await this.#readParts(offset, whole, opened);
+      else if (!(await this.objects.isAlive(opened))) continue;
       // Another generation may have another size.
-      if (view.writer.generation === this.#view.writer.generation || this.#holds) return bytes;
+      if (view.writer.generation === this.#view.writer.generation || this.#holds) return Math.max(0, length);
     }
   }
 
@@ -288,7 +289,10 @@ export class Vdi implements ImageOptions {
     try {
       if (!this.#holds) await this.objects.hold(opened);
       const end = Math.min(offset + length, this.#size);
-      if (end <= offset) return;
+      if (end <= offset) {
+        while (!(await this.objects.isAlive(opened)));
+        return;
+      }
       // The size is found from the highest object: it must be stored before that one can go.
       if (this.#view.record.size < this.#size && end >= this.#size) await this.#settleSize();
       for (const part of objectRanges(offset, end - offset)) {
@@ -323,7 +327,8 @@ export class Vdi implements ImageOptions {
    * as one). Null where there is none, which lseek(2) answers as ENXIO.
    */
   async seek(offset: number, whence: number, opened = NO_HANDLE): Promise<number | null> {
-    const { size } = await this.current();
+    let { size } = await this.current();
+    while (!(await this.objects.isAlive(opened))) size = (await this.current()).size;
     if (offset >= size) return null;
     return whence === SEEK_DATA ? this.#seekData(offset, size, opened) : this.#seekHole(offset, size, opened);
   }
