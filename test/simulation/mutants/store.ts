@@ -55,6 +55,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     why: 'Whoever adopts a changed `since` raises it for its active objects, before it answers anything.',
     kinds: POWER,
     tests: ['store-activity'],
+    seeds: [18],
     edits: [
       {
         file: 'lib/store/raise-modified.js',
