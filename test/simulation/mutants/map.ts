@@ -146,6 +146,7 @@ const ROWS: readonly Row[] = [
     file: 'lib/cluster/force-removal.js',
     find: 'const insync = group.insync.filter(isLeft);',
     replace: 'const insync = group.acting.length > 0 ? group.insync : group.insync.filter(isLeft);',
+    tests: ['force-removal', ...MAP_TESTS],
   },
   {
     name: 'out of `acting` and still in `insync`',
