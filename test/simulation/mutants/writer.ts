@@ -98,6 +98,7 @@ export const WRITER_MUTANTS: readonly Mutant[] = [
     why: 'An object may be retired when no write to it was unanswered since a flush began that all of `acting` answered.',
     kinds: POWER,
     tests: ['writer'],
+    scenario: 'power-cut-while-a-flush-is-under-way',
     edits: [
       {
         file: WRITER,
