@@ -7,10 +7,10 @@ import { Filesystem } from '../lib/filesystem/filesystem.js';
 import { Handles } from '../lib/filesystem/handles.js';
 import { Locks } from '../lib/filesystem/locks.js';
 import { type Context, ROOT_NODE, XATTR_CREATE } from '../lib/fuse/operations.js';
-import { LocalImages } from '../lib/replication/local-images.js';
 import { Vdis } from '../lib/vdi/vdis.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
 import { onlyDisk, openImages } from './helpers/images.js';
+import { LocalImages } from './helpers/local-images.js';
 import { sleep } from './helpers/until.js';
 
 const { O_RDWR, O_CREAT } = constants;

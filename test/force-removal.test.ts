@@ -12,7 +12,7 @@ import {
 import { hostKey } from '../lib/cluster/host-record.js';
 import { decodeHostRecord, encodeHostRecord } from '../lib/cluster/host-records.js';
 import { imagesAtRisk } from '../lib/cluster/images-at-risk.js';
-import { groupOf } from '../lib/cluster/placement.js';
+import { familyOffset, groupAt } from '../lib/cluster/placement.js';
 import { type RemoveByForceOptions, removeByForce } from '../lib/cluster/remove-by-force.js';
 import type { Coordination, Transaction } from '../lib/coordination/coordination.js';
 import { MapWorld, TTL } from './helpers/map-world.js';
@@ -179,7 +179,7 @@ test('it says which images may have lost how many objects', (t) => {
   });
   const expected = images
     .map(({ name, family, copies, objects }) => {
-      const groups = Array.from({ length: objects }, (_, index) => groupOf(family, index, pgs));
+      const groups = Array.from({ length: objects }, (_, index) => groupAt(familyOffset(family, pgs), index, pgs));
       return { name, objects: groups.filter((pg) => lost.some((it) => it.copies === copies && it.pg === pg)).length };
     })
     .filter(({ objects }) => objects > 0);

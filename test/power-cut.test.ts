@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { test } from 'brittle';
 import { Disk } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import { chainOf, IDENTITY, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, IDENTITY, newDisk, openDisk, readAt } from './helpers/disks.js';
 import { enterMachine } from './helpers/machine.js';
 import { Random } from './helpers/random.js';
 import { StoreRun } from './helpers/store-run.js';
@@ -26,7 +27,7 @@ test('a disk whose making was broken off is made', async (t) => {
 test('a disk that has lost its index is refused', async (t) => {
   const disk = await newDisk(t);
   const chain = chainOf(1, 1);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   await objects.write(chain, 0, 0, Buffer.alloc(4096, 1));
   await disk.close();
   const [index, away] = [join(disk.directory, 'index'), join(disk.directory, 'index-away')];
@@ -34,7 +35,7 @@ test('a disk that has lost its index is refused', async (t) => {
   await t.exception(Disk.open(disk.directory, IDENTITY), /has lost its index/);
   await rm(index, { recursive: true });
   await rename(away, index);
-  const again = await openObjects([await openDisk(t, disk.directory)]);
+  const again = new DiskObjects([await openDisk(t, disk.directory)]);
   t.is((await readAt(again, chain, 0, 0, 1))[0], 1, 'nothing was harmed');
 });
 

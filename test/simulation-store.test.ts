@@ -1,9 +1,9 @@
 import { type Assertions, test } from 'brittle';
-import { type GroupPlacement, LocalObjects } from '../lib/replication/local-objects.js';
 import type { Chain } from '../lib/replication/object-io.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { Disk } from '../lib/store/index.js';
-import { chainOf, GROUPS, groupOf, IDENTITY, openObjects, readAt } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, IDENTITY, readAt } from './helpers/disks.js';
 import { SectorImage } from './helpers/sector-image.js';
 import { MachineRun } from './helpers/simulated-machine.js';
 
@@ -26,15 +26,11 @@ interface Image {
 /** Random work on images over `lib/store`, on disks that a power cut takes back, and processes that are killed. */
 class StoreRun {
   readonly run: MachineRun;
-  readonly #placement: GroupPlacement[] = Array.from({ length: GROUPS }, (_, pg) => ({
-    disk: 1 + (pg % 2),
-    target: null,
-  }));
   #images: Image[] = [];
   #layerNext = 1;
   #byte = 0;
   #disks: Disk[] = [];
-  #objects!: LocalObjects;
+  #objects!: DiskObjects;
   #epoch = 1;
   readonly #replicated: boolean;
 
@@ -55,15 +51,7 @@ class StoreRun {
     for (const directory of this.run.directories) {
       this.#disks.push(await this.run.settle(Disk.open(directory, IDENTITY, { system, replicated: this.#replicated })));
     }
-    this.#objects = await this.run.settle(
-      LocalObjects.open({
-        disks: this.#disks,
-        groupCount: GROUPS,
-        groupOf,
-        groups: (pg) => this.#placement[pg]!,
-        epoch: () => this.#epoch,
-      }),
-    );
+    this.#objects = new DiskObjects(this.#disks, () => this.#epoch);
   }
 
   async step(): Promise<void> {
@@ -75,8 +63,7 @@ class StoreRun {
     else if (chance < 0.75) await this.#flush(image);
     else if (chance < 0.8) await this.#snapshot(image);
     else if (chance < 0.83) await this.#clone(image);
-    else if (chance < 0.86) await this.#move();
-    else if (chance < 0.89) this.#epoch++;
+    else if (chance < 0.87) this.#epoch++;
     else if (chance < 0.92) await this.run.pass(random.below(8000));
     else if (chance < 0.95) await this.#end(true);
     else if (chance < 0.98) await this.#end(false);
@@ -155,14 +142,6 @@ class StoreRun {
   #addLayer(image: Image): void {
     const { family, layers } = image.chain;
     image.chain = { family, layers: [{ layer: this.#layerNext++, limit: Number.MAX_SAFE_INTEGER }, ...layers] };
-  }
-
-  async #move(): Promise<void> {
-    const pg = this.run.random.below(GROUPS);
-    const placement = this.#placement[pg]!;
-    placement.target = 3 - placement.disk;
-    await this.run.settle(Promise.all([this.#objects.moveGroup(pg), ...this.#begin()]));
-    this.#placement[pg] = { disk: placement.target, target: null };
   }
 
   /** The process or the machine ends in the middle of something. */
@@ -266,7 +245,7 @@ test('a disk that fails, hangs, is pulled out or swapped is taken out', async (t
       await settle(Disk.format('/disk1', { ...IDENTITY, disk: 1 }, system));
     }
     const disk = await run.settle(Disk.open('/disk1', IDENTITY, { system: run.system }));
-    const objects = await run.settle(openObjects([disk]));
+    const objects = new DiskObjects([disk]);
     const image = chainOf(1, 1);
     await run.settle(objects.write(image, 0, 0, Buffer.alloc(512, 1)));
     fault(run, other);

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Assertions, test } from 'brittle';
-import type { LocalObjects } from '../lib/replication/local-objects.js';
 import { Disk } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
 import { CRASH_INDEXES, CRASH_SLOT_BYTES, CRASH_SLOTS } from './helpers/crash-plan.js';
-import { allocatedBytes, chainOf, IDENTITY, openObjects, readAt } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { allocatedBytes, chainOf, IDENTITY, readAt } from './helpers/disks.js';
 import { Random } from './helpers/random.js';
 import { until } from './helpers/until.js';
 
@@ -48,7 +48,7 @@ async function writeUntilKilled(directory: string, seed: number, lines: number, 
 }
 
 /** Compares every slot, and takes what it has now for what it is to have. */
-async function compare(t: Assertions, objects: LocalObjects, slots: Slots): Promise<void> {
+async function compare(t: Assertions, objects: DiskObjects, slots: Slots): Promise<void> {
   let [wrong, checked] = [0, 0];
   for (const chain of [chainOf(1, 1), chainOf(1, 3, 2)]) {
     const { layer } = chain.layers[0]!;
@@ -83,7 +83,7 @@ test('what was acknowledged survives kill -9, again and again', { timeout: 180_0
   const random = new Random(20);
   {
     const disk = await Disk.open(directory, IDENTITY);
-    const objects = await openObjects([disk]);
+    const objects = new DiskObjects([disk]);
     const base = Buffer.alloc(CRASH_SLOTS * CRASH_SLOT_BYTES, BASE);
     for (let index = 0; index < CRASH_INDEXES; index++) await objects.write(chainOf(1, 2), index, 0, base);
     await disk.close();
@@ -93,7 +93,7 @@ test('what was acknowledged survives kill -9, again and again', { timeout: 180_0
     t.ok(answered > 0, `${answered} answered before the kill`);
     const disk = await Disk.open(directory, IDENTITY);
     try {
-      const objects = await openObjects([disk]);
+      const objects = new DiskObjects([disk]);
       await compare(t, objects, slots);
       for (const layer of [1, 2, 3]) {
         t.is(disk.index.count(1, layer), countObjects(disk, layer), 'objects are counted right');

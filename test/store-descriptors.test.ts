@@ -5,7 +5,8 @@ import { ACTIVE_OBJECTS_MAX, DIRTY_FILES_LIMIT, DIRTY_FILES_MAX } from '../lib/s
 import { Descriptors } from '../lib/store/descriptors.js';
 import { LayerState } from '../lib/store/layer-state.js';
 import { OpenFile } from '../lib/store/open-file.js';
-import { chainOf, newDisk, openObjects, readAt } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, newDisk, readAt } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 function files(count: number): OpenFile[] {
@@ -69,7 +70,7 @@ function openDescriptors(directory: string): number {
 
 test('a disk keeps to its number of descriptors, and all data is found', { timeout: 60_000 }, async (t) => {
   const disk = await newDisk(t, { filesOpenMax: 20 });
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   const count = 60;
   await Promise.all(
@@ -89,7 +90,7 @@ test('a disk keeps to its number of descriptors, and all data is found', { timeo
 
 test('deleted objects leave no descriptor and no file, even while they are read', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   const data = Buffer.alloc(OBJECT_BYTES, 5);
   await objects.write(chain, 0, 0, data);
@@ -104,7 +105,7 @@ test('deleted objects leave no descriptor and no file, even while they are read'
 test('dirty files and active objects are bounded, and old ones are synced and retired by and by', async (t) => {
   t.timeout(120_000);
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   let [dirtyMax, activeMax, next] = [0, 0, 0];
   const count = 2 * ACTIVE_OBJECTS_MAX;
@@ -129,7 +130,7 @@ test('dirty files and active objects are bounded, and old ones are synced and re
 
 test('a loop of writes and flushes commits nothing after the first, and is retired when it ends', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(512, 1));
   await objects.flush(chain);
@@ -149,7 +150,7 @@ test('a loop of writes and flushes commits nothing after the first, and is retir
 
 test('an object is not retired while a write may be newer than the last flush', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(512, 1));
   await objects.write(chain, 1, 0, Buffer.alloc(512, 1));

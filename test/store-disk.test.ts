@@ -4,16 +4,8 @@ import { join } from 'node:path';
 import { test } from 'brittle';
 import { Disk, readRecord } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import {
-  chainOf,
-  IDENTITY,
-  killedCopy,
-  newDisk,
-  openDisk,
-  openObjects,
-  readAt,
-  smallFilesystem,
-} from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, IDENTITY, killedCopy, newDisk, openDisk, readAt, smallFilesystem } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
@@ -78,7 +70,7 @@ test('a read-only file system is refused', async (t) => {
 
 test('a disk whose directory is swapped is taken out', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(512, 1));
   const reasons: string[] = [];
@@ -123,7 +115,7 @@ test('a disk that grows says so', async (t) => {
 
 test('an object whose file vanished after a flush is an error, one that was never flushed reads as zeros', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [kept, fresh] = [chainOf(1, 1), chainOf(2, 1)];
   await objects.write(kept, 0, 0, Buffer.alloc(512, 1));
   await objects.flush(kept);
@@ -134,7 +126,7 @@ test('an object whose file vanished after a flush is an error, one that was neve
   const copy = await killedCopy(t, disk);
   for (const path of paths) await rm(path.replace(disk.directory, copy));
 
-  const again = await openObjects([await openDisk(t, copy)]);
+  const again = new DiskObjects([await openDisk(t, copy)]);
   t.is(await codeOf(readAt(again, kept, 0, 0, 512)), 'EIO');
   t.is(await codeOf(again.write(kept, 0, 0, Buffer.alloc(512))), 'EIO');
   t.alike(await readAt(again, fresh, 0, 0, 512), Buffer.alloc(512));

@@ -4,7 +4,8 @@ import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { type Disk, SYSTEM, type System } from '../lib/store/index.js';
 import { mergeObject } from '../lib/store/object-merge.js';
-import { chainOf, GROUPS, groupOf, killedCopy, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, GROUPS, groupOf, killedCopy, newDisk, openDisk, readAt } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 const NEXT_BOOT: System = {
@@ -26,7 +27,7 @@ async function filesOf(directory: string): Promise<string[]> {
 
 test('a copied object that was not synced is dropped after a reboot, and what it was copied from shows', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   const old = Buffer.alloc(8192, 1);
   await objects.write(base, 0, 0, old);
@@ -38,7 +39,7 @@ test('a copied object that was not synced is dropped after a reboot, and what it
   const copy = await killedCopy(t, disk);
   for (const torn of (await filesOf(copy)).slice(2)) await truncate(torn, 0);
 
-  const rebooted = await openObjects([await openDisk(t, copy, { system: NEXT_BOOT })]);
+  const rebooted = new DiskObjects([await openDisk(t, copy, { system: NEXT_BOOT })]);
   t.alike(await readAt(rebooted, image, 0, 0, 8192), old);
   t.alike(await readAt(rebooted, image, 1, 0, 8192), old);
   t.is(rebooted.usage(1, 2), 0);
@@ -50,20 +51,20 @@ test('a copied object that was not synced is dropped after a reboot, and what it
 
 test('a flush clears the mark, and then the copy stays', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   await objects.write(base, 0, 0, Buffer.alloc(8192, 1));
   await objects.write(image, 0, 0, Buffer.alloc(4096, 2));
   await objects.flush(image);
   t.is(disk.index.unsyncedObjects().length, 0);
   const copy = await killedCopy(t, disk);
-  const rebooted = await openObjects([await openDisk(t, copy, { system: NEXT_BOOT })]);
+  const rebooted = new DiskObjects([await openDisk(t, copy, { system: NEXT_BOOT })]);
   t.alike(await readAt(rebooted, image, 0, 0, 8192), Buffer.concat([Buffer.alloc(4096, 2), Buffer.alloc(4096, 1)]));
 });
 
 test('a new object over nothing needs no mark', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   await objects.write(chainOf(1, 1), 0, 0, Buffer.alloc(4096, 2));
   await objects.write(chainOf(1, 2, { layer: 1, limit: 0 }), 1, 0, Buffer.alloc(4096, 2));
   t.is(disk.index.unsyncedObjects().length, 0);
@@ -71,7 +72,7 @@ test('a new object over nothing needs no mark', async (t) => {
 
 test('merging away what an unsynced copy was made from syncs the copy first', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   await objects.write(base, 0, 0, Buffer.alloc(8192, 1));
   await objects.flush(base);
@@ -79,14 +80,14 @@ test('merging away what an unsynced copy was made from syncs the copy first', as
   // As for a write that comes while a merge of the layer is on its way.
   await mergeObject(disk, { pg: groupOf(1, 0), family: 1, index: 0 }, 1, 2, Number.MAX_SAFE_INTEGER);
   t.is(disk.index.unsyncedObjects().length, 0);
-  const rebooted = await openObjects([await openDisk(t, await killedCopy(t, disk), { system: NEXT_BOOT })]);
+  const rebooted = new DiskObjects([await openDisk(t, await killedCopy(t, disk), { system: NEXT_BOOT })]);
   const expected = Buffer.concat([Buffer.alloc(4096, 2), Buffer.alloc(4096, 1)]);
   t.alike(await readAt(rebooted, chainOf(1, 2), 0, 0, 8192), expected);
 });
 
 test('a worker that starts in the same boot syncs the file system before it answers a flush', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   await objects.write(base, 0, 0, Buffer.alloc(8192, 1));
   await objects.write(image, 0, 0, Buffer.alloc(4096, 2));
@@ -103,7 +104,7 @@ test('a worker that starts in the same boot syncs the file system before it answ
     },
   };
   const successor = await openDisk(t, await killedCopy(t, disk), { system });
-  const again = await openObjects([successor]);
+  const again = new DiskObjects([successor]);
   t.is(syncs, 1);
   t.alike(await readAt(again, image, 0, 0, 4096), Buffer.alloc(4096, 2), 'reads do not wait');
   await again.write(image, 0, 4096, Buffer.alloc(4096, 3));
@@ -122,7 +123,7 @@ test('a worker that starts in the same boot syncs the file system before it answ
 
 test('a sync of the file system that fails takes the disk out', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   await objects.write(chainOf(1, 1), 0, 0, Buffer.alloc(8192, 1));
   const { bootId } = disk.index;
   const system: System = {
@@ -131,14 +132,14 @@ test('a sync of the file system that fails takes the disk out', async (t) => {
     syncFilesystem: () => Promise.reject(new Error('sync -f: Input/output error')),
   };
   const successor = await openDisk(t, await killedCopy(t, disk), { system });
-  const again = await openObjects([successor]);
+  const again = new DiskObjects([successor]);
   await t.exception(again.flush(chainOf(1, 1)), /Input\/output error/);
   t.ok(successor.failed);
 });
 
 test('after an orderly close nothing is synced, swept or marked', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   await objects.write(base, 0, 0, Buffer.alloc(8192, 1));
   await objects.write(image, 0, 0, Buffer.alloc(4096, 2));
@@ -147,17 +148,17 @@ test('after an orderly close nothing is synced, swept or marked', async (t) => {
   const again = await openDisk(t, disk.directory, { system });
   t.is(again.index.unsyncedObjects().length, 0);
   t.is([...again.index.activeObjects()].length, 0, 'all were retired');
-  t.alike(await readAt(await openObjects([again]), image, 0, 4096, 4096), Buffer.alloc(4096, 1));
+  t.alike(await readAt(new DiskObjects([again]), image, 0, 4096, 4096), Buffer.alloc(4096, 1));
 });
 
 test('files that the index does not have are swept after a kill, others stay', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   await objects.write(chainOf(1, 1), 0, 0, Buffer.alloc(8192, 1));
   const file = await makeLeftover(disk);
   const copy = await killedCopy(t, disk);
   t.is((await filesOf(copy)).length, 2);
-  const again = await openObjects([await openDisk(t, copy)]);
+  const again = new DiskObjects([await openDisk(t, copy)]);
   await again.write(chainOf(1, 1), GROUPS, 0, Buffer.alloc(8192, 2));
   await until('it is swept', async () => !(await filesOf(copy)).some((path) => path.endsWith(file)));
   t.alike(await readAt(again, chainOf(1, 1), 0, 0, 8192), Buffer.alloc(8192, 1));
@@ -175,7 +176,7 @@ async function makeLeftover(disk: Disk): Promise<string> {
 
 test('an object that lost its file in a power cut is a hole from then on, also when nobody reads it', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const image = chainOf(1, 1);
   await objects.write(image, 0, 0, Buffer.alloc(4096, 1));
   await objects.flush(image);
@@ -186,7 +187,7 @@ test('an object that lost its file in a power cut is a hole from then on, also w
   await unlink(files[1]!);
   const rebooted = await openDisk(t, directory, { system: NEXT_BOOT });
   await rebooted.close();
-  const again = await openObjects([await openDisk(t, directory, { system: NEXT_BOOT })]);
+  const again = new DiskObjects([await openDisk(t, directory, { system: NEXT_BOOT })]);
   t.alike(await readAt(again, image, 0, 0, 4096), Buffer.alloc(4096, 1));
   t.alike(await readAt(again, image, 1, 0, 4096), Buffer.alloc(4096));
   await again.write(image, 1, 0, Buffer.alloc(512, 3));

@@ -1,11 +1,11 @@
 import { rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
-import type { LocalObjects } from '../lib/replication/local-objects.js';
 import { type Chain, OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { Disk } from '../lib/store/index.js';
 import { reserveOf } from '../lib/store/space.js';
-import { chainOf, newDisk, openDisk, openObjects, readAt, smallFilesystem } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, newDisk, openDisk, readAt, smallFilesystem } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 const MIB = 1024 * 1024;
@@ -18,7 +18,7 @@ test('the reserve suits a tiny disk and a huge one', (t) => {
 });
 
 /** Writes new objects until one is refused; answers how many there are. */
-async function fill(objects: LocalObjects, chain: Chain, source: Buffer): Promise<number> {
+async function fill(objects: DiskObjects, chain: Chain, source: Buffer): Promise<number> {
   for (let index = 0; ; index++) {
     try {
       await objects.write(chain, index, 0, source);
@@ -36,7 +36,7 @@ async function freeOf(disk: Disk): Promise<number> {
 
 test('a disk that fills up refuses new data, serves the rest, and goes on when there is space', async (t) => {
   const disk = await newDisk(t, {}, 1, await smallFilesystem(t, 64));
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   const whole = Buffer.alloc(OBJECT_BYTES, 1);
   const count = await fill(objects, chain, whole);
@@ -63,7 +63,7 @@ test('a disk that fills up refuses new data, serves the rest, and goes on when t
 
 test('space that somebody else took is noticed, and so is its return', async (t) => {
   const disk = await newDisk(t, {}, 1, await smallFilesystem(t, 64));
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(4096, 1));
   const stranger = join(disk.directory, 'stranger');
@@ -78,7 +78,7 @@ test('space that somebody else took is noticed, and so is its return', async (t)
 
 test('when space runs low, the first write to an object gives it all its blocks', async (t) => {
   const disk = await newDisk(t, {}, 1, await smallFilesystem(t, 64));
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(4096, 1));
   await writeFile(join(disk.directory, 'stranger'), Buffer.alloc(42 * MIB));
@@ -99,14 +99,14 @@ test('when space runs low, the first write to an object gives it all its blocks'
   t.alike(await readAt(objects, chain, 0, 4096, 4096), Buffer.alloc(4096));
   await objects.flush(chain);
   await disk.close();
-  const again = await openObjects([await openDisk(t, disk.directory)]);
+  const again = new DiskObjects([await openDisk(t, disk.directory)]);
   await again.write(chain, 0, 4096, Buffer.alloc(4096, 4));
   t.pass('known to be whole after opening again');
 });
 
 test('a real lack of space is told, and leaves everything readable', async (t) => {
   const disk = await newDisk(t, {}, 1, await smallFilesystem(t, 64));
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(4096, 1));
   const stranger = join(disk.directory, 'stranger');
@@ -125,7 +125,7 @@ test('a real lack of space is told, and leaves everything readable', async (t) =
 
 test('what was allocated cannot run out of space, and reads as before', async (t) => {
   const disk = await newDisk(t, {}, 1, await smallFilesystem(t, 64));
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 2, 1);
   await objects.write(chainOf(1, 1), 0, 4096, Buffer.alloc(4096, 1));
   await objects.allocate(chain, 0, 0);
@@ -144,7 +144,7 @@ test('what was allocated cannot run out of space, and reads as before', async (t
 
 test('writes go through an image that was allocated without a word in the index', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.allocate(chain, 0, OBJECT_BYTES);
   const { commit } = disk.index;

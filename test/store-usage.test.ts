@@ -1,14 +1,15 @@
 /** The bytes that a layer is said to take up. */
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
-import { allocatedBytes, chainOf, killedCopy, newDisk, openDisk, openObjects } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { allocatedBytes, chainOf, killedCopy, newDisk, openDisk } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 const BLOCK = 4096;
 const MIB = 1024 * 1024;
 
 test('what is written counts at once, rounded up to blocks', async (t) => {
-  const objects = await openObjects([await newDisk(t)]);
+  const objects = new DiskObjects([await newDisk(t)]);
   const chain = chainOf(1, 1);
   t.is(objects.usage(1, 1), 0);
   await objects.write(chain, 0, 512, Buffer.alloc(512, 1));
@@ -22,7 +23,7 @@ test('what is written counts at once, rounded up to blocks', async (t) => {
 
 test('a discard gives back what it covers, and allocating takes it again', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(OBJECT_BYTES, 1));
   await objects.discard(chain, { index: 0, offset: MIB, length: 2 * MIB });
@@ -39,11 +40,11 @@ test('a discard gives back what it covers, and allocating takes it again', async
 
 test('a merge takes the bytes along, and a deletion frees them', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   await objects.write(chainOf(1, 1), 0, 0, Buffer.alloc(MIB, 1));
   await objects.write(chainOf(1, 1), 1, 0, Buffer.alloc(MIB, 1));
   await objects.write(chainOf(1, 2), 1, 0, Buffer.alloc(BLOCK, 2));
-  await objects.mergeLayer(1, 1, 2, () => MIB / 2);
+  await objects.mergeLayer(1, 1, 2, MIB / 2);
   t.is(objects.usage(1, 1), 0);
   t.is(objects.usage(1, 2), MIB / 2 + BLOCK);
   await objects.deleteLayer(1, 2);
@@ -53,7 +54,7 @@ test('a merge takes the bytes along, and a deletion frees them', async (t) => {
 
 test('overwriting and flushing in a loop costs no commit', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(OBJECT_BYTES, 1));
   await objects.flush(chain);
@@ -69,7 +70,7 @@ test('overwriting and flushing in a loop costs no commit', async (t) => {
 
 test('a flush does not wait for a figure, which is stored soon after', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(BLOCK, 1));
   await objects.write(chain, 0, MIB, Buffer.alloc(MIB, 1));
@@ -84,7 +85,7 @@ test('a flush does not wait for a figure, which is stored soon after', async (t)
 
 test('usage survives a close, and a kill for the most part; what it took is measured again', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   for (let index = 0; index < 20; index++) await objects.write(chain, index, 0, Buffer.alloc(BLOCK, 1));
   for (let index = 0; index < 20; index++) await objects.write(chain, index, MIB, Buffer.alloc(MIB, 1));

@@ -8,10 +8,8 @@ import { crypto_generichash } from 'sodium-native';
 
 /** Placement groups of a cluster unless set at its creation. */
 export const PGS_DEFAULT = 1024;
-/** A map of so many groups stays well below what the coordination store takes as one value. */
-export const PGS_MAX = 65536;
 
-export interface PlacementDisk {
+interface PlacementDisk {
   /** Unique in the cluster and never used again. */
   number: number;
   /** Bytes of the disk, a whole number; 0 for one that is to hold nothing, as it failed or is being removed. */
@@ -29,7 +27,6 @@ export interface PlacementHost {
 const FAMILY_SEED = Buffer.from('sheepdog placement: family');
 const HOST_SEED = Buffer.from('sheepdog placement: host');
 const DISK_SEED = Buffer.from('sheepdog placement: disk');
-const ORDER_SEED = Buffer.from('sheepdog placement: order');
 
 const HASH_BYTES = 16;
 const hash = Buffer.alloc(HASH_BYTES);
@@ -43,14 +40,9 @@ export function familyOffset(family: number, pgs: number): number {
   return Number(hash.readBigUInt64BE() % BigInt(pgs));
 }
 
-/** The group of an index of a family whose familyOffset is known. */
+/** The group of an index, by its family's familyOffset: consecutive ones go round all groups, which is the striping. */
 export function groupAt(offset: number, index: number, pgs: number): number {
   return (offset + index) % pgs;
-}
-
-/** The placement group of an object: consecutive indexes go round all groups, which is the striping. */
-export function groupOf(family: number, index: number, pgs: number): number {
-  return groupAt(familyOffset(family, pgs), index, pgs);
 }
 
 /**
@@ -68,32 +60,17 @@ export function wantedDisks(group: number, hosts: readonly PlacementHost[], copi
     if (disks.length === copies) break;
     if (zones.has(host.zone)) continue;
     zones.add(host.zone);
-    disks.push(wantedDisk(group, host.disks)!);
+    disks.push(wantedDisk(group, host.disks));
   }
   return disks;
 }
 
-/** The disk of one host that should hold its copy of a group, or null where none may. */
-export function wantedDisk(group: number, disks: readonly PlacementDisk[]): number | null {
-  return rankedDisks(group, disks)[0] ?? null;
-}
-
-/** Every disk that may hold the group, the one that should first. */
-export function rankedDisks(group: number, disks: readonly PlacementDisk[]): number[] {
-  return disks
+/** The disk of one host that should hold its copy of a group. */
+function wantedDisk(group: number, disks: readonly PlacementDisk[]): number {
+  const [best] = disks
     .map(({ number, weight }) => ({ number, score: score(DISK_SEED, String(number), group, weight) }))
-    .filter((candidate) => candidate.score > 0)
-    .sort((a, b) => b.score - a.score || a.number - b.number)
-    .map((candidate) => candidate.number);
-}
-
-/** All groups once, in an order that is the same everywhere and in which neighbours are far apart. */
-export function scatteredGroups(pgs: number): number[] {
-  const keys = Array.from({ length: pgs }, (_, group) => {
-    crypto_generichash(hash, Buffer.from(String(group)), ORDER_SEED);
-    return hash.readUInt32BE();
-  });
-  return Array.from(keys.keys()).sort((a, b) => keys[a]! - keys[b]! || a - b);
+    .sort((a, b) => b.score - a.score || a.number - b.number);
+  return best!.number;
 }
 
 function weightOf(host: PlacementHost): number {

@@ -3,24 +3,31 @@ import type { Place } from '../store/object-create.js';
 import { removeEntry } from '../store/object-discard.js';
 import { mergeObject } from '../store/object-merge.js';
 import { walk } from '../store/walk.js';
+import type { IndexLocks } from './index-locks.js';
 import type { MergingLayer } from './layer-rules.js';
 import type { LayerDisk } from './object-io.js';
-import type { ReplicaDisk } from './replica-disk.js';
 
 /** One above the highest index that there can be. */
 const INDEX_END = 2 ** 32;
 /** Indexes that one call works on at the same time. */
 const INDEXES_PARALLEL = 32;
 
+/** The disk, and who else works on it. */
+export interface LayerWorkContext {
+  readonly disk: Disk;
+  readonly locks: IndexLocks;
+  readonly recovery: { attemptsEnd(): Promise<void> };
+}
+
 /** What one disk of this host does to layers that are on their way out. */
 export class LayerWork implements LayerDisk {
   readonly number: number;
-  readonly #replica: ReplicaDisk;
+  readonly #context: LayerWorkContext;
   readonly #pgOf: (family: number, index: number) => number;
 
-  constructor(replica: ReplicaDisk, pgOf: (family: number, index: number) => number) {
-    this.number = replica.disk.number;
-    this.#replica = replica;
+  constructor(context: LayerWorkContext, pgOf: (family: number, index: number) => number) {
+    this.number = context.disk.number;
+    this.#context = context;
     this.#pgOf = pgOf;
   }
 
@@ -31,7 +38,7 @@ export class LayerWork implements LayerDisk {
 
   async mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void> {
     // Nearly nothing is left unsynced then, and no object has to be flushed alone.
-    await this.#replica.disk.flush(family, [
+    await this.#context.disk.flush(family, [
       { layer, limit: 0 },
       { layer: child, limit: 0 },
     ]);
@@ -41,7 +48,7 @@ export class LayerWork implements LayerDisk {
 
   /** No power cut may bring the layer back, nor what a pull has replaced. */
   async #settle(family: number, layer: number): Promise<void> {
-    const { disk } = this.#replica;
+    const { disk } = this.#context;
     await disk.flushAll();
     await disk.index.durable();
     // What was discarded of it at this copy has left no entry.
@@ -60,7 +67,7 @@ export class LayerWork implements LayerDisk {
 
   /** Calls `use` for every entry of the layer, with the index held alone. */
   async #eachEntry(family: number, layer: number, use: (disk: Disk, place: Place) => Promise<unknown>): Promise<void> {
-    const { disk, recovery } = this.#replica;
+    const { disk, recovery } = this.#context;
     // A pull that had its description before the layer was given up may bring it back, behind what is looked through.
     await recovery.attemptsEnd();
     for await (const batch of walk(disk, family, 0, INDEX_END)) {
@@ -73,7 +80,7 @@ export class LayerWork implements LayerDisk {
   }
 
   async #alone(family: number, index: number, use: (place: Place) => Promise<unknown>): Promise<void> {
-    const lock = await this.#replica.locks.exclusive(family, index);
+    const lock = await this.#context.locks.exclusive(family, index);
     try {
       await use({ pg: this.#pgOf(family, index), family, index });
     } finally {

@@ -14,7 +14,7 @@ import type { Chain } from './object-io.js';
 export type Change =
   | { readonly kind: 'write'; readonly offset: number; readonly data: Buffer }
   | { readonly kind: 'discard'; readonly offset: number; readonly length: number }
-  /** See ObjectIO.allocate. */
+  /** See ImageObjects.allocate. */
   | { readonly kind: 'allocate'; readonly end: number }
   /** Removes what the first layer has from `length` bytes of the object on. */
   | { readonly kind: 'cut'; readonly length: number }
@@ -109,7 +109,7 @@ export interface ReadRequest extends GroupRequest {
   readonly length: number;
 }
 
-/** Asks where data, or a hole, is next in an object; see ObjectIO.seek. */
+/** Asks where data, or a hole, is next in an object; see ImageObjects.seek. */
 export interface SeekRequest extends GroupRequest {
   readonly type: 'seek';
   readonly offset: number;

@@ -1,6 +1,5 @@
 /**
- * Object I/O as an image needs it, whatever number of copies and hosts stand behind it. On a cluster of one host the
- * host's own disks implement it; a replicated cluster implements it over the links.
+ * Object I/O as an image needs it, whatever number of copies and hosts stand behind it; ReplicaHost implements it.
  *
  * An object is (family, layer, index) and covers OBJECT_BYTES of the image at `index`. What an image sees at an index
  * is the newest layer of its chain that has an object or a hole there.
@@ -26,14 +25,6 @@ export interface ChainLayer {
 export interface Chain {
   family: number;
   layers: readonly ChainLayer[];
-}
-
-/** A range within one object. */
-export interface ObjectRange {
-  index: number;
-  /** Bytes from the object's start. */
-  offset: number;
-  length: number;
 }
 
 /** What replication needs to know of an image; `lib/vdi` keeps it. */
@@ -120,9 +111,16 @@ export interface ImageObjects {
   write(index: number, offset: number, source: Buffer, opened: number): Promise<void>;
   /** Makes the range read as zeros and gives its space back where the disk can. */
   discard(index: number, offset: number, length: number, opened: number): Promise<void>;
-  /** See ObjectIO.allocate. */
+  /**
+   * Makes sure that a write to the object cannot run out of space: it is given all its blocks. An image's size is found
+   * from what the method `end` answers, so that becomes no more than what it was or, where that is more, `end` bytes of
+   * this object: as far as the image is known to reach into it, below which later writes have nothing to note.
+   */
   allocate(index: number, end: number, opened: number): Promise<void>;
-  /** See ObjectIO.seek. */
+  /**
+   * The first byte at or after `offset` in the object that is data (`data` true) or reads as zeros without being
+   * stored (`data` false), or null when there is none in it.
+   */
   seek(index: number, offset: number, data: boolean, opened: number): Promise<number | null>;
   /** Everything that was written to the image before the call is durable when it resolves. */
   flush(opened: number): Promise<void>;
@@ -141,7 +139,10 @@ export interface LayerDisk {
   readonly number: number;
   /** Deletes every object of a layer that nothing refers to; durable when it resolves. Safe to repeat. */
   deleteLayer(family: number, layer: number): Promise<void>;
-  /** See ObjectIO.mergeLayer; durable when it resolves. */
+  /**
+   * Gives everything that `layer` has and `child` lacks to `child`, up to `limit` bytes of the image (the child's limit),
+   * and deletes the rest of `layer`; durable when it resolves. Safe to repeat.
+   */
   mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void>;
 }
 
@@ -165,42 +166,4 @@ export interface Objects {
   usage(family: number, layer: number): number;
   /** This host's disks that work. */
   readonly layerDisks: readonly LayerDisk[];
-}
-
-export interface ObjectIO {
-  /** Fills `target` with the object's bytes from `offset`; what no layer has reads as zeros. */
-  read(chain: Chain, index: number, offset: number, target: Buffer): Promise<void>;
-  /** `source` belongs to the callee until it answers. Throws ENOSPC before anything is changed. */
-  write(chain: Chain, index: number, offset: number, source: Buffer): Promise<void>;
-  /** Makes the range read as zeros and gives its space back where the disk can. */
-  discard(chain: Chain, range: ObjectRange): Promise<void>;
-  /**
-   * Makes sure that a write to the object cannot run out of space: it is given all its blocks. An image's size is found
-   * from what the method `end` answers, so that becomes no more than what it was or, where that is more, `end` bytes of
-   * this object: as far as the image is known to reach into it, below which later writes have nothing to note.
-   */
-  allocate(chain: Chain, index: number, end: number): Promise<void>;
-  /**
-   * The first byte at or after `offset` in the object that is data (`data` true) or reads as zeros without being
-   * stored (`data` false), or null when there is none in it.
-   */
-  seek(chain: Chain, index: number, offset: number, data: boolean): Promise<number | null>;
-  /** Everything written through the chain's layers before the call is durable when it resolves. */
-  flush(chain: Chain): Promise<void>;
-  /** Removes what the top layer has at or beyond `size` bytes, and cuts the object that `size` falls into. */
-  truncate(chain: Chain, size: number): Promise<void>;
-  /** The highest byte that the top layer holds (0 if none), below `bound`. */
-  end(chain: Chain, bound: number): Promise<number>;
-  /** Whether any layer of the chain has data or a hole at an index from `from` (inclusive) to `to` (exclusive). */
-  next(chain: Chain, from: number, to: number): Promise<number | null>;
-  /** Bytes that the layer takes up itself; those of holes do not count. Not 0 where it holds an object. */
-  usage(family: number, layer: number): number;
-  /** Deletes every object of a layer that nothing refers to. Safe to repeat. */
-  deleteLayer(family: number, layer: number): Promise<void>;
-  /**
-   * Gives everything that `layer` has and `child` lacks to `child`, up to `limit` bytes of the image (the child's
-   * limit, asked for anew for each object: an image may be cut meanwhile), and deletes the rest of `layer`. Safe to
-   * repeat.
-   */
-  mergeLayer(family: number, layer: number, child: number, limit: () => number): Promise<void>;
 }

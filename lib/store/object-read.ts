@@ -138,18 +138,6 @@ export async function layerEnd(
   return 0;
 }
 
-/** The lowest index from `from` (inclusive) to `to` (exclusive) where one of the layers has an entry, or null. */
-export async function nextIndex(
-  disk: Disk,
-  family: number,
-  layers: ReadonlySet<number>,
-  from: number,
-  to: number,
-): Promise<number | null> {
-  const [found] = await nextIndexes(disk, family, layers, { from, to, count: 1 });
-  return found ?? null;
-}
-
 export interface IndexRange {
   /** Inclusive. */
   readonly from: number;

@@ -7,13 +7,14 @@
 import { writeSync } from 'node:fs';
 import { Disk } from '../../lib/store/index.js';
 import { CRASH_INDEXES, CRASH_SLOT_BYTES, CRASH_SLOTS } from './crash-plan.js';
-import { chainOf, IDENTITY, openObjects } from './disks.js';
+import { DiskObjects } from './disk-objects.js';
+import { chainOf, IDENTITY } from './disks.js';
 import { Random } from './random.js';
 
 const [directory, seed, width] = process.argv.slice(2);
 const random = new Random(Number(seed));
 const disk = await Disk.open(directory!, IDENTITY);
-const objects = await openObjects([disk]);
+const objects = new DiskObjects([disk]);
 const images = [chainOf(1, 1), chainOf(1, 3, 2)];
 const busy = new Set<string>();
 let nextId = 1;

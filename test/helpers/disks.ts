@@ -3,10 +3,10 @@ import { statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Assertions } from 'brittle';
-import { LocalObjects, type LocalObjectsOptions } from '../../lib/replication/local-objects.js';
 import type { Chain, ChainLayer } from '../../lib/replication/object-io.js';
 import { Disk, type DiskOptions } from '../../lib/store/index.js';
 import { temporaryDirectory, trackMount, unmount } from './cleanup.js';
+import type { DiskObjects } from './disk-objects.js';
 
 export const IDENTITY = { cluster: 'test-cluster', host: 'test-host' };
 export const GROUPS = 16;
@@ -61,19 +61,6 @@ export function allocatedBytes(disk: Disk, family: number, layer: number): numbe
   return bytes;
 }
 
-/** Object I/O where every group is on the first disk, unless said otherwise. */
-export function openObjects(disks: Disk[], options: Partial<LocalObjectsOptions> = {}): Promise<LocalObjects> {
-  const first = disks[0]!.number;
-  return LocalObjects.open({
-    disks,
-    groupCount: GROUPS,
-    groupOf,
-    groups: () => ({ disk: first, target: null }),
-    epoch: () => 1,
-    ...options,
-  });
-}
-
 /** A view of layers, newest first; those without a limit show all that lies below them. */
 export function chainOf(family: number, ...layers: (number | ChainLayer)[]): Chain {
   return {
@@ -84,7 +71,7 @@ export function chainOf(family: number, ...layers: (number | ChainLayer)[]): Cha
 
 /** Reads into a buffer that held something else before. */
 export async function readAt(
-  objects: LocalObjects,
+  objects: DiskObjects,
   chain: Chain,
   index: number,
   offset: number,

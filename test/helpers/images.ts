@@ -6,11 +6,10 @@ import type { Assertions } from 'brittle';
 import type { AllDisks } from '../../lib/cluster/all-disks.js';
 import { HostClock } from '../../lib/cluster/host-clock.js';
 import { openLocal } from '../../lib/coordination/local.js';
-import { LocalImages } from '../../lib/replication/local-images.js';
 import { FamilyWatch } from '../../lib/vdi/family-watch.js';
-
 import type { Vdi } from '../../lib/vdi/vdi.js';
 import { Vdis } from '../../lib/vdi/vdis.js';
+import { LocalImages } from './local-images.js';
 import { MemoryObjects } from './memory-objects.js';
 
 export async function openImages(t: Assertions, objects = new MemoryObjects()) {

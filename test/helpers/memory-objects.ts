@@ -1,12 +1,12 @@
-import { type Chain, OBJECT_BYTES, type ObjectIO, type ObjectRange } from '../../lib/replication/object-io.js';
+import { type Chain, OBJECT_BYTES } from '../../lib/replication/object-io.js';
+import type { ObjectIO, ObjectRange } from './local-images.js';
 
 const BLOCK_BYTES = 4096;
 
 type Entry = Buffer | 'hole';
 
 /**
- * Object I/O in memory, as plain as its contract: the reference that images are tested over, and that the disks'
- * implementation is compared with. `pause` holds writes in flight until the returned function is called.
+ * Object I/O in memory, as plain as its contract: what images are tested over. `pause` holds writes in flight until the returned function is called.
  */
 export class MemoryObjects implements ObjectIO {
   /** family/layer/index -> its bytes, as long as the highest byte written. */
@@ -128,12 +128,12 @@ export class MemoryObjects implements ObjectIO {
     for (const key of this.entries.keys()) if (key.startsWith(`${family}/${layer}/`)) this.entries.delete(key);
   }
 
-  async mergeLayer(family: number, layer: number, child: number, limit: () => number): Promise<void> {
+  async mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void> {
     const prefix = `${family}/${layer}/`;
     for (const [key, entry] of [...this.entries]) {
       if (!key.startsWith(prefix)) continue;
       const index = Number(key.slice(prefix.length));
-      const left = limit() - index * OBJECT_BYTES;
+      const left = limit - index * OBJECT_BYTES;
       const target = this.#key(family, child, index);
       if (!this.entries.has(target) && left > 0) {
         this.entries.set(target, entry === 'hole' ? entry : entry.subarray(0, left));

@@ -1,6 +1,4 @@
-import type { GroupPlacement } from '../../lib/replication/local-objects.js';
 import { type Chain, OBJECT_BYTES } from '../../lib/replication/object-io.js';
-import { GROUPS } from './disks.js';
 
 /** Indexes of an image that are used. */
 export const INDEXES = 3;
@@ -20,7 +18,6 @@ export interface Plan {
   images: PlannedImage[];
   /** By layer: how far what lies below shows. */
   limits: Record<number, number>;
-  placement: GroupPlacement[];
   /** A cut that was begun: the image's id and its new size. */
   cutting: { image: number; size: number } | null;
   /** Layers to be deleted. */
@@ -31,8 +28,7 @@ export interface Plan {
 }
 
 export function emptyPlan(): Plan {
-  const placement = Array.from({ length: GROUPS }, (_, pg) => ({ disk: 1 + (pg % 2), target: null }));
-  return { images: [], limits: {}, placement, cutting: null, doomed: [], merging: null, next: 1 };
+  return { images: [], limits: {}, cutting: null, doomed: [], merging: null, next: 1 };
 }
 
 export function chainIn(plan: Plan, image: PlannedImage): Chain {

@@ -1,10 +1,10 @@
 /** A program: works on two disks at random, and notes what it does, until it is killed. Argument: a file with its task. */
 import { existsSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { LocalObjects } from '../../lib/replication/local-objects.js';
 import { OBJECT_BYTES } from '../../lib/replication/object-io.js';
 import { Disk } from '../../lib/store/index.js';
-import { GROUPS, groupOf, IDENTITY } from './disks.js';
+import { DiskObjects } from './disk-objects.js';
+import { IDENTITY } from './disks.js';
 import { Random } from './random.js';
 import { readStamp, stamp } from './stamps.js';
 import {
@@ -41,13 +41,7 @@ function note(line: Note): void {
 
 const disks: Disk[] = [];
 for (const directory of task.disks) disks.push(await Disk.open(directory, IDENTITY));
-const objects = await LocalObjects.open({
-  disks,
-  groupCount: GROUPS,
-  groupOf,
-  groups: (pg) => plan.placement[pg]!,
-  epoch: () => 1,
-});
+const objects = new DiskObjects(disks);
 
 await showViews();
 checkIndex();
@@ -93,7 +87,7 @@ function valueAt(buffer: Buffer, image: PlannedImage, index: number, sector: num
   return 0;
 }
 
-/** Every entry must belong to a layer that is known, and lie on a disk where its group may be. */
+/** Every entry must belong to a layer that is known, and lie on the disk of its group. */
 function checkIndex(): void {
   const layers = new Set([
     ...plan.images.flatMap((image) => image.layers.map((layer) => `${image.family}/${layer}`)),
@@ -105,10 +99,8 @@ function checkIndex(): void {
       for (const { layer, index } of disk.index.scan(family, 0, INDEXES + 1, 1e6)) {
         const place = `disk ${disk.number} has layer ${family}/${layer} at index ${index}`;
         if (!layers.has(`${family}/${layer}`)) note({ kind: 'wrong', what: `${place}, which nothing refers to` });
-        const placement = plan.placement[groupOf(family, index)]!;
-        if (disk.number !== placement.disk && disk.number !== placement.target) {
-          note({ kind: 'wrong', what: `${place}, whose group is on disk ${placement.disk}` });
-        }
+        const { number } = objects.diskOf(family, index);
+        if (disk.number !== number) note({ kind: 'wrong', what: `${place}, whose group is on disk ${number}` });
       }
     }
   }
@@ -118,15 +110,12 @@ function checkIndex(): void {
 async function goOn(): Promise<void> {
   if (plan.cutting) await cut();
   await clean();
-  if (plan.merging) await together(merge());
-  for (const [pg, { target }] of plan.placement.entries()) {
-    if (target !== null && (task.finish || random.chance(0.7))) await together(move(pg));
-  }
+  if (plan.merging) await mergeMeanwhile();
 }
 
-/** Waits for work in the background with or without changes beside it. */
-async function together(work: Promise<void>): Promise<void> {
-  await Promise.all([work, task.finish || random.chance(0.5) ? null : changes()]);
+/** Merges, with or without changes meanwhile. */
+async function mergeMeanwhile(): Promise<void> {
+  await Promise.all([merge(), task.finish || random.chance(0.5) ? null : changes()]);
 }
 
 async function step(): Promise<void> {
@@ -140,13 +129,12 @@ async function step(): Promise<void> {
   }
   const image = images[random.below(images.length)]!;
   const chance = random.next();
-  if (chance < 0.55) await changes();
-  else if (chance < 0.65) await flush(image);
-  else if (chance < 0.69) await truncate(image);
-  else if (chance < 0.79) await clone(image);
-  else if (chance < 0.82) await remove(image);
-  else if (chance < 0.91) await startMerge();
-  else await startMove();
+  if (chance < 0.6) await changes();
+  else if (chance < 0.71) await flush(image);
+  else if (chance < 0.75) await truncate(image);
+  else if (chance < 0.86) await clone(image);
+  else if (chance < 0.9) await remove(image);
+  else await startMerge();
 }
 
 /** A few writes and discards at once, none of which overlap. */
@@ -286,32 +274,15 @@ async function startMerge(): Promise<void> {
   if (choices.length === 0) return;
   plan.merging = choices[random.below(choices.length)]!;
   note({ kind: 'plan', plan });
-  await together(merge());
+  await mergeMeanwhile();
 }
 
 async function merge(): Promise<void> {
   const { family, layer, child } = plan.merging!;
-  await objects.mergeLayer(family, layer, child, () => plan.limits[child]!);
+  await objects.mergeLayer(family, layer, child, plan.limits[child]!);
   plan.limits[child] = Math.min(plan.limits[child]!, plan.limits[layer]!);
   for (const image of plan.images) image.layers = image.layers.filter((other) => other !== layer);
   plan.merging = null;
-  note({ kind: 'plan', plan });
-  milestone(0.2);
-}
-
-async function startMove(): Promise<void> {
-  const image = plan.images[random.below(plan.images.length)]!;
-  const pg = groupOf(image.family, random.below(INDEXES));
-  const placement = plan.placement[pg]!;
-  if (placement.target !== null) return;
-  placement.target = 3 - placement.disk;
-  note({ kind: 'plan', plan });
-  await together(move(pg));
-}
-
-async function move(pg: number): Promise<void> {
-  await objects.moveGroup(pg, { rate: 2 ** 40 });
-  plan.placement[pg] = { disk: plan.placement[pg]!.target!, target: null };
   note({ kind: 'plan', plan });
   milestone(0.2);
 }

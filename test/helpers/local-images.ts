@@ -1,22 +1,45 @@
-import type { Coordination } from '../coordination/coordination.js';
+import type { Coordination } from '../../lib/coordination/coordination.js';
 import {
+  type Chain,
   type GenerationStep,
   type ImageAttributes,
   type ImageObjects,
   type ImageOptions,
   type LayerDisk,
   OBJECT_BYTES,
-  type ObjectIO,
   type Objects,
   type Stepped,
-} from './object-io.js';
-import { WriterStore } from './writer-store.js';
+} from '../../lib/replication/object-io.js';
+import { WriterStore } from '../../lib/replication/writer-store.js';
 
 /** Number of the one disk that stands for all that an ObjectIO has. */
 const ONLY_DISK = 0;
 
+/** A range within one object, in bytes. */
+export interface ObjectRange {
+  index: number;
+  offset: number;
+  length: number;
+}
+
+/** What ImageObjects, LayerDisk and Objects say of objects, without roles and generations, for whatever chain is given. */
+export interface ObjectIO {
+  read(chain: Chain, index: number, offset: number, target: Buffer): Promise<void>;
+  write(chain: Chain, index: number, offset: number, source: Buffer): Promise<void>;
+  discard(chain: Chain, range: ObjectRange): Promise<void>;
+  allocate(chain: Chain, index: number, end: number): Promise<void>;
+  seek(chain: Chain, index: number, offset: number, data: boolean): Promise<number | null>;
+  flush(chain: Chain): Promise<void>;
+  truncate(chain: Chain, size: number): Promise<void>;
+  end(chain: Chain, bound: number): Promise<number>;
+  next(chain: Chain, from: number, to: number): Promise<number | null>;
+  usage(family: number, layer: number): number;
+  deleteLayer(family: number, layer: number): Promise<void>;
+  mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void>;
+}
+
 /**
- * Images on a host that is alone: it holds every writer role from the start, and nobody is asked. The generations are
+ * Images over an ObjectIO: this host holds every writer role from the start, and nobody is asked. The generations are
  * counted all the same, as what is stored of an image compares them.
  */
 export class LocalImages implements Objects {
@@ -31,7 +54,7 @@ export class LocalImages implements Objects {
       {
         number: ONLY_DISK,
         deleteLayer: (family, layer) => objects.deleteLayer(family, layer),
-        mergeLayer: (family, layer, child, limit) => objects.mergeLayer(family, layer, child, () => limit),
+        mergeLayer: (family, layer, child, limit) => objects.mergeLayer(family, layer, child, limit),
       },
     ];
   }

@@ -1,13 +1,14 @@
 import { test } from 'brittle';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
-import { chainOf, newDisk, openDisk, openObjects, readAt } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { chainOf, newDisk, openDisk, readAt } from './helpers/disks.js';
 import { until } from './helpers/until.js';
 
 const MIB = 1024 * 1024;
 
 test('what was written is read, also after closing and opening', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   const data = Buffer.alloc(8192, 7);
   await objects.write(chain, 5, 4096, data);
@@ -19,13 +20,13 @@ test('what was written is read, also after closing and opening', async (t) => {
   await objects.flush(chain);
   await disk.close();
 
-  const again = await openObjects([await openDisk(t, disk.directory)]);
+  const again = new DiskObjects([await openDisk(t, disk.directory)]);
   t.alike(await readAt(again, chain, 5, 4096, 8192), data);
   t.is(again.usage(1, 1), 8192);
 });
 
 test('a layer shows what lies below it up to its limit, and cuts nothing of its own', async (t) => {
-  const objects = await openObjects([await newDisk(t)]);
+  const objects = new DiskObjects([await newDisk(t)]);
   const base = chainOf(1, 1);
   await objects.write(base, 0, 0, Buffer.alloc(16384, 1));
   await objects.write(base, 1, 0, Buffer.alloc(16384, 1));
@@ -45,7 +46,7 @@ test('a layer shows what lies below it up to its limit, and cuts nothing of its 
 
 test('a discard deletes, leaves a hole where something lies below, or punches', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   const whole = { offset: 0, length: OBJECT_BYTES };
   await objects.write(base, 0, 0, Buffer.alloc(MIB, 1));
@@ -77,7 +78,7 @@ test('a discard deletes, leaves a hole where something lies below, or punches', 
 
 test('punching gives the space of the range back', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(OBJECT_BYTES, 1));
   await objects.flush(chain);
@@ -92,7 +93,7 @@ test('punching gives the space of the range back', async (t) => {
 test('where holes cannot be punched, zeros are written', async (t) => {
   const disk = await newDisk(t);
   disk.io.punch = async () => false;
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(OBJECT_BYTES, 1));
   await objects.discard(chain, { index: 0, offset: 1000, length: 3 * MIB });
@@ -102,7 +103,7 @@ test('where holes cannot be punched, zeros are written', async (t) => {
 
 test('truncate takes what the top layer has beyond the size, and nothing of the others', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   for (let index = 0; index < 40; index++) await objects.write(base, index, 0, Buffer.alloc(8192, 1));
   for (let index = 0; index < 40; index += 2) await objects.write(image, index, 0, Buffer.alloc(8192, 2));
@@ -120,7 +121,7 @@ test('truncate takes what the top layer has beyond the size, and nothing of the 
 });
 
 test('end and next find their way in a family of many layers', async (t) => {
-  const objects = await openObjects([await newDisk(t)]);
+  const objects = new DiskObjects([await newDisk(t)]);
   const layers = Array.from({ length: 40 }, (_, i) => 2 + i);
   await Promise.all(layers.map((layer) => objects.write(chainOf(1, layer), 700, 0, Buffer.alloc(512, 1))));
   await objects.write(chainOf(1, 1), 3, 0, Buffer.alloc(1000, 1));
@@ -140,7 +141,7 @@ test('end and next find their way in a family of many layers', async (t) => {
 });
 
 test('seek finds data and holes, through layers and limits', async (t) => {
-  const objects = await openObjects([await newDisk(t)]);
+  const objects = new DiskObjects([await newDisk(t)]);
   const base = chainOf(1, 1);
   await objects.write(base, 0, MIB, Buffer.alloc(8192, 1));
   await objects.write(base, 0, 3 * MIB, Buffer.alloc(100, 1));
@@ -166,7 +167,7 @@ test('seek finds data and holes, through layers and limits', async (t) => {
 
 test('deleting a layer takes its objects, holes and records alone, and can be repeated', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   for (const layer of [1, 2]) {
     for (let index = 0; index < 50; index++) {
       await objects.write(chainOf(1, layer), index, 0, Buffer.alloc(512, layer));
@@ -184,7 +185,7 @@ test('deleting a layer takes its objects, holes and records alone, and can be re
 
 test('a merge gives a layer to its child, holes too, and cuts at the limit', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const limit = 2 * OBJECT_BYTES + 5000;
   const chain = chainOf(1, { layer: 3, limit }, 2, 1);
   for (let index = 0; index < 6; index++) await objects.write(chainOf(1, 1), index, 0, Buffer.alloc(8192, 1));
@@ -194,13 +195,13 @@ test('a merge gives a layer to its child, holes too, and cuts at the limit', asy
   const whole = async () =>
     Promise.all([0, 1, 2, 3, 4].map((index) => readAt(objects, chainOf(1, ...chain.layers), index, 0, 8192)));
   const before = await whole();
-  await objects.mergeLayer(1, 2, 3, () => limit);
+  await objects.mergeLayer(1, 2, 3, limit);
   t.is(objects.usage(1, 2), 0);
   t.is(disk.index.find(1, 1, 3), 2, 'the hole went up');
   t.is(disk.index.find(1, 3, 3), 0, 'beyond the limit nothing does');
   t.alike(await whole(), before);
   t.alike(await readAt(objects, chainOf(1, 3), 2, 0, 8192), Buffer.alloc(8192, 0).fill(2, 0, 5000), 'cut');
-  await objects.mergeLayer(1, 2, 3, () => limit);
+  await objects.mergeLayer(1, 2, 3, limit);
   t.alike(await whole(), before, 'again, nothing');
   await objects.write(chain, 2, 0, Buffer.alloc(512, 9));
   await objects.flush(chain);
@@ -209,13 +210,13 @@ test('a merge gives a layer to its child, holes too, and cuts at the limit', asy
 
 test('a reader that opens a file while it is merged leaves no write unflushed', async (t) => {
   const disk = await newDisk(t, { filesOpenMax: 4 });
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const [base, image] = [chainOf(1, 1), chainOf(1, 2, 1)];
   const count = 24;
   for (let index = 0; index < count; index++) await objects.write(base, index, 0, Buffer.alloc(512, 1));
   await objects.flush(base);
   const reads = Array.from({ length: count }, (_, index) => readAt(objects, image, index, 0, 512));
-  await objects.mergeLayer(1, 1, 2, () => Number.MAX_SAFE_INTEGER);
+  await objects.mergeLayer(1, 1, 2, Number.MAX_SAFE_INTEGER);
   for (const read of await Promise.all(reads)) t.alike(read, Buffer.alloc(512, 1));
   const merged = chainOf(1, 2);
   for (let index = 0; index < count; index++) await objects.write(merged, index, 0, Buffer.alloc(512, 2));
@@ -225,7 +226,7 @@ test('a reader that opens a file while it is merged leaves no write unflushed', 
 
 test('a flush waits for one that began before it', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   const { syncData } = disk.io;
   let finish = () => {};
@@ -252,7 +253,7 @@ test('a flush waits for one that began before it', async (t) => {
 
 test('a sync that fails takes the disk out, and is not tried again', async (t) => {
   const disk = await newDisk(t);
-  const objects = await openObjects([disk]);
+  const objects = new DiskObjects([disk]);
   const chain = chainOf(1, 1);
   await objects.write(chain, 0, 0, Buffer.alloc(512, 1));
   let calls = 0;

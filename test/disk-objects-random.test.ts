@@ -1,9 +1,9 @@
 import { type Assertions, test } from 'brittle';
-import { type GroupPlacement, LocalObjects } from '../lib/replication/local-objects.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { Disk } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import { allocatedBytes, GROUPS, groupOf, IDENTITY } from './helpers/disks.js';
+import { DiskObjects } from './helpers/disk-objects.js';
+import { allocatedBytes, IDENTITY } from './helpers/disks.js';
 import { type ModelImage, ObjectModel } from './helpers/object-model.js';
 import { Random } from './helpers/random.js';
 
@@ -20,12 +20,8 @@ class RandomRun {
   readonly #random: Random;
   readonly #directories: string[];
   readonly #model = new ObjectModel();
-  readonly #placement: GroupPlacement[] = Array.from({ length: GROUPS }, (_, pg) => ({
-    disk: 1 + (pg % 2),
-    target: null,
-  }));
   #disks: Disk[] = [];
-  #objects!: LocalObjects;
+  #objects!: DiskObjects;
   #epoch = 1;
 
   constructor(t: Assertions, seed: number, directories: string[]) {
@@ -37,13 +33,7 @@ class RandomRun {
   async open(): Promise<void> {
     this.#disks = [];
     for (const directory of this.#directories) this.#disks.push(await Disk.open(directory, IDENTITY));
-    this.#objects = await LocalObjects.open({
-      disks: this.#disks,
-      groupCount: GROUPS,
-      groupOf,
-      groups: (pg) => this.#placement[pg]!,
-      epoch: () => this.#epoch,
-    });
+    this.#objects = new DiskObjects(this.#disks, () => this.#epoch);
   }
 
   async close(): Promise<void> {
@@ -64,8 +54,7 @@ class RandomRun {
     else if (chance < 0.91) this.#clone(image);
     else if (chance < 0.93) await this.#delete(image);
     else if (chance < 0.96) await this.#merge();
-    else if (chance < 0.97) await this.#objects.flush(this.#model.chainOf(image));
-    else if (chance < 0.985) await this.#moveWhile(() => this.#changes());
+    else if (chance < 0.98) await this.#objects.flush(this.#model.chainOf(image));
     else this.#epoch++;
   }
 
@@ -153,17 +142,9 @@ class RandomRun {
     if (choices.length === 0) return;
     const { layer, child, family } = choices[this.#random.below(choices.length)]!;
     const limit = this.#model.limitOf(child);
-    await this.#objects.mergeLayer(family, layer, child, () => limit);
+    await this.#objects.mergeLayer(family, layer, child, limit);
     this.#model.merge(layer, child);
     if (this.#objects.usage(family, layer) !== 0) this.#t.fail('a merged layer holds objects');
-  }
-
-  async #moveWhile(work: () => Promise<void>): Promise<void> {
-    const pg = this.#random.below(GROUPS);
-    const placement = this.#placement[pg]!;
-    placement.target = 3 - placement.disk;
-    await Promise.all([this.#objects.moveGroup(pg, { rate: 2 ** 40 }), work()]);
-    this.#placement[pg] = { disk: placement.target, target: null };
   }
 
   /** Compares everything that can be seen. */
