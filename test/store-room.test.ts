@@ -58,6 +58,35 @@ test('a full disk that others share copies with does what was sent, from its res
   t.is((await pull(true)).installed, 1);
 });
 
+test('pulls that begin at once do not take the reserve together', async (t) => {
+  const disk = await newDisk(t, { replicated: true }, 1, await smallFilesystem(t, 64));
+  const source = await newDisk(t, { replicated: true }, 2);
+  const whole = Buffer.alloc(OBJECT_BYTES, 1);
+  const isRoomFor = (objects: number) => {
+    const { free, reserve } = disk.space.report();
+    return free - reserve >= objects * OBJECT_BYTES;
+  };
+  for (let index = 0; isRoomFor(2); index++) {
+    await write(disk, index, 1, whole);
+    await disk.space.refresh();
+  }
+  const pulls = [40, 41, 42, 43].map(async (index) => {
+    await write(source, index, 1, whole);
+    const description = await describeIndex(source, place(index));
+    return () =>
+      pullIndex(disk, place(index), description, {
+        group: { copies: 3, pg: place(index).pg },
+        fetch: async (range) => (await readBlocks(source, place(index), range))!,
+      });
+  });
+  const begin = await Promise.all(pulls);
+  const ended = await Promise.allSettled(begin.map((pull) => pull()));
+  t.is(ended.filter(({ status }) => status === 'rejected').length, 2);
+  await disk.space.refresh();
+  const { free, reserve } = disk.space.report();
+  t.ok(free >= reserve - OBJECT_BYTES, `${free} bytes are free, and ${reserve} kept back`);
+});
+
 test('a copy that was given all its blocks is the same as one that ends with its data', async (t) => {
   const [source, target] = [await newDisk(t, { replicated: true }, 1), await newDisk(t, { replicated: true }, 2)];
   for (const disk of [source, target]) await write(disk, 0, 1, Buffer.alloc(100_000, 3));

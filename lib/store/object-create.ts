@@ -170,7 +170,9 @@ export async function acquireBelow(disk: Disk, place: Place, layers: readonly La
  * copies, the writer is who refuses, and what it has sent before it knew is done by all.
  */
 export async function reserve(disk: Disk, mayUseAll = disk.replicated): Promise<{ low: boolean; release: () => void }> {
-  const state = await disk.space.current();
+  await disk.space.current();
+  // Others that waited for the same look may have been promised what it had found.
+  const { state } = disk.space;
   if (state === 'full' && !mayUseAll) {
     throw new StoreError('ENOSPC', `${disk.directory} is full: add a disk, or delete images or snapshots`);
   }
