@@ -435,21 +435,6 @@ test('next map: the disks of a host that starts over and over are out, unless no
   t.is(alone.members, 'A');
 });
 
-test('next map: a host alone with several disks keeps one copy, on each its share', (t) => {
-  const world = new MapWorld('', { pgs: 64 });
-  world.add('a', [1, 2, 3, 4]);
-  world.step().settle();
-  for (const disk of [1, 2, 3, 4]) {
-    const held = world.map.tables[3]!.filter(({ acting }) => acting.includes(disk)).length;
-    t.ok(held >= 14 && held <= 17, `disk ${disk}: ${held}`);
-  }
-  world.record('a', {
-    disks: world.records[0]!.disks.map((disk) => (disk.number === 1 ? { ...disk, standing: 'removing' } : disk)),
-  });
-  world.settle();
-  t.ok(world.map.tables[3]!.every(({ acting }) => acting.length === 1 && !acting.includes(1)));
-});
-
 test('next map: a forced removal restarts with lossy from the copy that was chosen, only when down for a TTL', (t) => {
   const world = healthy('ab');
   world.reboot('b').step().expire('a').step();

@@ -77,10 +77,45 @@ test('placement, balance: a host that comes or goes moves its share and little e
   }
 });
 
-test('placement, balance: a single host with several disks keeps one copy of each group', (t) => {
-  const table = wantedTable(cluster(1, 4, 0), PGS, COPIES);
-  t.ok(table.every((disks) => disks.length === 1));
-  t.ok(Math.max(...loads(table).values()) <= (PGS / 4) * 1.1);
+function alone(weights: readonly number[]): PlacementHost[] {
+  return [{ id: 'host', zone: 'zone', disks: weights.map((weight, index) => ({ number: index + 1, weight })) }];
+}
+
+test('placement, balance: a host alone keeps one copy of each group, and its disks have their share', (t) => {
+  for (const weights of [[1], [1, 1], [1, 1, 1, 1], [1, 2, 8], Array(8).fill(1), Array(24).fill(1)]) {
+    const table = wantedTable(alone(weights.map((weight) => weight * TB)), PGS, COPIES);
+    t.ok(table.every((disks) => disks.length === 1));
+    const counts = loads(table);
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const shares = weights.map((weight, index) => counts.get(index + 1)! / ((PGS * weight) / total));
+    t.ok(Math.min(...shares) > 0.8 && Math.max(...shares) <= 1.1, `${weights}: ${shares.map((one) => one.toFixed(2))}`);
+  }
+});
+
+test('placement, balance: consecutive groups spread over the disks of a host', (t) => {
+  const table = wantedTable(alone(Array(4).fill(TB)), PGS, COPIES);
+  for (let group = 0; group + 64 <= PGS; group += 64) {
+    const held = [...loads(table.slice(group, group + 64)).values()];
+    if (held.length < 4 || Math.min(...held) < 4) t.fail(`groups ${group} to ${group + 63}: ${held}`);
+  }
+  t.pass('an image of 256 MiB is on all of them');
+});
+
+test('placement, balance: a disk of a host alone that comes or goes moves its share and little else', (t) => {
+  for (const count of [1, 2, 3, 4, 7, 8]) {
+    const [fewer, more] = [count, count + 1].map((disks) => wantedTable(alone(Array(disks).fill(TB)), PGS, COPIES));
+    const share = PGS / (count + 1);
+    for (const [name, groups] of [['comes', moved(fewer!, more!)] as const, ['goes', moved(more!, fewer!)] as const]) {
+      t.ok(groups <= share * 1.2, `one more than ${count} ${name}: ${(groups / share).toFixed(2)} of its share`);
+    }
+  }
+});
+
+test('placement, balance: a disk that changes its size moves the difference, and next to nothing if that is small', (t) => {
+  const sized = (first: number) => wantedTable(alone([first * TB, TB, TB, TB]), PGS, COPIES);
+  t.ok(moved(sized(1), sized(1.02)) < PGS / 100);
+  const [groups, difference] = [moved(sized(1), sized(2)), (PGS * 2) / 5 - PGS / 4];
+  t.ok(groups < difference * 1.3, `${groups} for ${difference.toFixed(0)}`);
 });
 
 test('placement, balance: as many copies as zones, and none where there is no space', (t) => {

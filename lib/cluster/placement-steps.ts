@@ -15,9 +15,9 @@ export function placementHosts(draft: MapDraft): PlacementHost[] {
   for (const id of draft.hostIds.sort()) {
     const [host, record] = [draft.host(id)!, draft.records.get(id)];
     if (record === undefined || host.standing !== 'in' || host.incarnation === 0) continue;
-    const usable = record.disks.filter(({ number }) => {
+    const usable = record.disks.filter(({ number, weight }) => {
       const disk = draft.disk(number);
-      return disk?.standing === 'in' && !disk.absent;
+      return weight > 0 && disk?.standing === 'in' && !disk.absent;
     });
     const disks = usable.map(({ number, weight }) => ({ number, weight }));
     if (disks.length > 0) hosts.push({ id, zone: record.zone, disks });
