@@ -24,6 +24,8 @@ export class LayerWork implements LayerDisk {
   readonly number: number;
   readonly #context: LayerWorkContext;
   readonly #pgOf: (family: number, index: number) => number;
+  readonly #running = new Set<Promise<void>>();
+  #closed = false;
 
   constructor(context: LayerWorkContext, pgOf: (family: number, index: number) => number) {
     this.number = context.disk.number;
@@ -31,12 +33,42 @@ export class LayerWork implements LayerDisk {
     this.#pgOf = pgOf;
   }
 
-  async deleteLayer(family: number, layer: number): Promise<void> {
+  deleteLayer(family: number, layer: number): Promise<void> {
+    return this.#run(() => this.#delete(family, layer));
+  }
+
+  mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void> {
+    return this.#run(() => this.#merge(family, layer, child, limit));
+  }
+
+  /** The disk is taken away: from now on it has nothing of any layer. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Resolves when nothing is under way. */
+  async ended(): Promise<void> {
+    // How it ends is for its own caller.
+    await Promise.allSettled(this.#running);
+  }
+
+  async #run(work: () => Promise<void>): Promise<void> {
+    if (this.#closed) return;
+    const running = work();
+    this.#running.add(running);
+    try {
+      await running;
+    } finally {
+      this.#running.delete(running);
+    }
+  }
+
+  async #delete(family: number, layer: number): Promise<void> {
     await this.#eachEntry(family, layer, (disk, place) => removeEntry(disk, place, layer));
     await this.#settle(family, layer);
   }
 
-  async mergeLayer(family: number, layer: number, child: number, limit: number): Promise<void> {
+  async #merge(family: number, layer: number, child: number, limit: number): Promise<void> {
     // Nearly nothing is left unsynced then, and no object has to be flushed alone.
     await this.#context.disk.flush(family, [
       { layer, limit: 0 },

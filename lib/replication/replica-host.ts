@@ -121,7 +121,7 @@ export class ReplicaHost implements Objects {
   }
 
   #replicaOf(disk: Disk): ReplicaDisk {
-    const { clock, bootId, map, fetchMap, layers, onCompleted, onDiskFailed } = this.#options;
+    const { clock, bootId, map, fetchMap, layers, pgOf, onCompleted, onDiskFailed } = this.#options;
     // Of the disk's, it has to leave the map.
     const onError = (error: unknown) => this.#diskError(disk.number, error);
     const locks = new IndexLocks();
@@ -146,7 +146,7 @@ export class ReplicaHost implements Objects {
       onDiskFailed(disk.number, reason);
       this.#member.diskFailed(disk.number);
     });
-    return { disk, locks, recovery, former, layouts };
+    return { disk, locks, recovery, former, layers: new LayerWork({ disk, locks, recovery }, pgOf), layouts };
   }
 
   /** How far each disk of this host is. */
@@ -160,13 +160,14 @@ export class ReplicaHost implements Objects {
     if (!replica) return;
     replica.recovery.close();
     replica.former.close();
+    replica.layers.close();
     await this.#settled(replica);
     this.#disks.delete(number);
     this.#own.mapAdopted(this.#options.map());
   }
 
-  async #settled({ disk, recovery, former }: ReplicaDisk): Promise<void> {
-    await Promise.all([recovery.ended(), former.ended(), this.#member.idle(disk.number)]);
+  async #settled({ disk, recovery, former, layers }: ReplicaDisk): Promise<void> {
+    await Promise.all([recovery.ended(), former.ended(), layers.ended(), this.#member.idle(disk.number)]);
   }
 
   /** Whether this host serves its guests and peers now. */
@@ -355,8 +356,7 @@ export class ReplicaHost implements Objects {
   }
 
   get layerDisks(): LayerDisk[] {
-    const disks = [...this.#disks.values()].filter(({ disk }) => disk.failed === null);
-    return disks.map((disk) => new LayerWork(disk, this.#options.pgOf));
+    return [...this.#disks.values()].filter(({ disk }) => disk.failed === null).map(({ layers }) => layers);
   }
 
   /** Gives back the writer roles that can be given now: whoever takes them has nothing to find out. */
