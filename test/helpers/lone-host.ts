@@ -59,7 +59,7 @@ export class LoneHost {
     const open = [...disks];
     const cluster = await HostCluster.open({
       ...{ host: 'h', name: 'h', zone: 'h', bootId: 'boot', coordination, clock, state, layers: families },
-      ...{ disks: open, copies: COPIES, log: log as unknown as Logger },
+      ...{ inheritsHandles: false, disks: open, copies: COPIES, log: log as unknown as Logger },
     });
     await cluster.start();
     const vdis = new Vdis({
