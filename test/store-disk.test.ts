@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
-import { Disk, readRecord } from '../lib/store/index.js';
+import { Disk, FORMAT_VERSION, readRecord } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
 import { DiskObjects } from './helpers/disk-objects.js';
 import { chainOf, IDENTITY, killedCopy, newDisk, openDisk, readAt, smallFilesystem } from './helpers/disks.js';
@@ -24,7 +24,7 @@ test('a directory is formatted only when it is empty', async (t) => {
   const identity = { ...IDENTITY, disk: 3 };
   await mkdir(join(directory, 'lost+found'));
   await Disk.format(directory, identity);
-  t.alike(await readRecord(directory), { format: 1, ...identity, opens: 0 });
+  t.alike(await readRecord(directory), { format: FORMAT_VERSION, ...identity, opens: 0 });
   t.is(await codeOf(Disk.format(directory, identity)), 'NOT_EMPTY');
   t.is(await codeOf(Disk.format(join(directory, 'absent'), identity)), 'NOT_FOUND');
 });
@@ -42,7 +42,10 @@ test('a directory of somebody else is refused, and left as it is', async (t) => 
   t.alike(await readdir(join(directory, 'objects')), []);
 
   const record = await readFile(join(directory, 'disk.json'), 'utf8');
-  await writeFile(join(directory, 'disk.json'), record.replace('"format": 1', '"format": 2'));
+  await writeFile(
+    join(directory, 'disk.json'),
+    record.replace(`"format": ${FORMAT_VERSION}`, `"format": ${FORMAT_VERSION + 1}`),
+  );
   t.is(await codeOf(Disk.open(directory, IDENTITY)), 'NEWER_FORMAT');
   await writeFile(join(directory, 'disk.json'), record.slice(0, 20));
   t.is(await codeOf(Disk.open(directory, IDENTITY)), 'NOT_A_DISK');
