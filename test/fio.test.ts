@@ -10,8 +10,10 @@ import { sleep, until } from './helpers/until.js';
 
 const TIMEOUT = 240_000;
 const KILLS = 20;
-/** No guest may see a longer pause than this when a worker dies. */
+/** No guest may see a longer pause than this when a worker dies, ... */
 const PAUSE_MS_MAX = 2000;
+/** ... or, on a slower machine, than so many restarts as they take there: some workers are killed while they start. */
+const RESTARTS_PER_PAUSE_MAX = 3;
 
 const VERIFY: FioOptions = {
   direct: 1,
@@ -85,17 +87,23 @@ test(`nothing is lost when the worker is killed ${KILLS} times under load`, { ti
 
   let kills = 0;
   let longest = 0;
+  const restarts: number[] = [];
   const killer = (async () => {
     let last: number | undefined;
     let served = 0;
+    let killedMs = 0;
     while (kills < KILLS) {
       last = await sheep.workerPid(last);
       // Every fifth at any moment of its start. The others while they serve: on a slow machine a short time after the
       // start would always be within it, and workers that never get to serve are started ever more slowly.
-      if (kills % 5 !== 4) await until('the worker to serve', () => starts(sheep) > served, 20_000);
+      if (kills % 5 !== 4) {
+        await until('the worker to serve', () => starts(sheep) > served, 20_000);
+        if (kills > 0) restarts.push(performance.now() - killedMs);
+      }
       await sleep(Math.random() * 1200);
       served = starts(sheep);
       process.kill(last, 'SIGKILL');
+      killedMs = performance.now();
       kills++;
     }
   })();
@@ -108,7 +116,9 @@ test(`nothing is lost when the worker is killed ${KILLS} times under load`, { ti
   } while (kills < KILLS);
   await killer;
   t.is(kills, KILLS);
-  t.ok(longest < PAUSE_MS_MAX, `the longest pause was ${Math.round(longest)} ms`);
+  const usual = restarts.sort((a, b) => a - b)[restarts.length >> 1]!;
+  const took = `the longest pause was ${Math.round(longest)} ms, a restart usually took ${Math.round(usual)} ms`;
+  t.ok(longest < Math.max(PAUSE_MS_MAX, RESTARTS_PER_PAUSE_MAX * usual), took);
 
   // The last round again, now from a daemon that started anew.
   const { status, signal } = await sheep.stop();
