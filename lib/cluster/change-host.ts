@@ -2,20 +2,23 @@ import type { Coordination } from '../coordination/coordination.js';
 import { type HostRecord, hostKey } from './host-record.js';
 import { decodeHostRecord, encodeHostRecord } from './host-records.js';
 
-/** Changes what the cluster knows of a host that is registered, whoever changes it besides. Rejects as the store does. */
+/**
+ * Changes what the cluster knows of a host, null where it is not registered, whoever changes it besides. Rejects as the
+ * store does.
+ */
 export async function changeHost(
   coordination: Coordination,
   id: string,
-  change: (record: HostRecord) => HostRecord,
-): Promise<void> {
+  change: (record: HostRecord | null) => HostRecord,
+): Promise<HostRecord> {
   const key = hostKey(id);
   for (;;) {
     const found = await coordination.get(key);
-    if (!found) throw new Error(`host ${id} is not registered`);
+    const record = change(found ? decodeHostRecord(found.value) : null);
     const { succeeded } = await coordination.transaction({
-      compare: [{ key, modRevision: found.modRevision }],
-      success: [{ put: key, value: encodeHostRecord(change(decodeHostRecord(found.value))) }],
+      compare: [{ key, modRevision: found?.modRevision ?? 0 }],
+      success: [{ put: key, value: encodeHostRecord(record) }],
     });
-    if (succeeded) return;
+    if (succeeded) return record;
   }
 }

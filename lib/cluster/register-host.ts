@@ -1,6 +1,6 @@
 import type { Coordination } from '../coordination/coordination.js';
-import { type HostDiskRecord, type HostRecord, hostKey } from './host-record.js';
-import { decodeHostRecord, encodeHostRecord } from './host-records.js';
+import { changeHost } from './change-host.js';
+import type { HostDiskRecord, HostRecord } from './host-record.js';
 
 /** A disk that the host has just opened. */
 export interface OpenedDisk {
@@ -18,22 +18,13 @@ export type HostSelf = Pick<HostRecord, 'id' | 'name' | 'zone' | 'publicKey' | '
  * Tells the cluster what this host is and which disks it has open, before its first heartbeat of this incarnation. What
  * the cluster knows of its disks (one failed, one is being removed) stays. Rejects as the store does; to be repeated.
  */
-export async function registerHost(
+export function registerHost(
   coordination: Coordination,
   self: HostSelf,
   incarnation: number,
   opened: readonly OpenedDisk[],
 ): Promise<HostRecord> {
-  const key = hostKey(self.id);
-  for (;;) {
-    const found = await coordination.get(key);
-    const record = withOpened(found ? decodeHostRecord(found.value) : null, self, incarnation, opened);
-    const { succeeded } = await coordination.transaction({
-      compare: [{ key, modRevision: found?.modRevision ?? 0 }],
-      success: [{ put: key, value: encodeHostRecord(record) }],
-    });
-    if (succeeded) return record;
-  }
+  return changeHost(coordination, self.id, (before) => withOpened(before, self, incarnation, opened));
 }
 
 /** The record of a host that has opened disks. Pure. */

@@ -1,6 +1,7 @@
 import { changeHost } from '../cluster/change-host.js';
 import type { Clock } from '../cluster/clock.js';
 import { type ClusterMap, type DiskStanding, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
+import type { HostDiskRecord, HostRecord } from '../cluster/host-record.js';
 import { wantedTable } from '../cluster/level-placement.js';
 import { NEXT_MAP_DEFAULTS } from '../cluster/observation.js';
 import { copiesOf, familyOffset, groupAt, PGS_DEFAULT } from '../cluster/placement.js';
@@ -159,11 +160,11 @@ export class HostCluster {
   /** The disk's size has changed: it may take more, or less. */
   async diskResized({ number, space }: Disk): Promise<void> {
     const weight = space.report().total;
-    await this.#changeDisks((disks) => disks.map((disk) => (disk.number === number ? { ...disk, weight } : disk)));
+    await this.#changeDisk(number, { weight });
   }
 
   async setStanding(number: number, standing: DiskStanding): Promise<void> {
-    await this.#changeDisks((disks) => disks.map((disk) => (disk.number === number ? { ...disk, standing } : disk)));
+    await this.#changeDisk(number, { standing });
   }
 
   /** Forgets a disk that no group names any more; then it may be closed. */
@@ -200,8 +201,16 @@ export class HostCluster {
     );
   }
 
-  async #changeDisks(change: Parameters<typeof withDisks>[0]): Promise<void> {
-    await changeHost(this.#options.coordination, this.#options.host, withDisks(change));
+  #changeDisk(number: number, change: Partial<HostDiskRecord>): Promise<void> {
+    return this.#changeDisks((disks) => disks.map((disk) => (disk.number === number ? { ...disk, ...change } : disk)));
+  }
+
+  async #changeDisks(change: (disks: HostRecord['disks']) => HostRecord['disks']): Promise<void> {
+    const { coordination, host } = this.#options;
+    await changeHost(coordination, host, (record) => {
+      if (!record) throw new Error(`host ${host} is not registered`);
+      return { ...record, disks: change(record.disks) };
+    });
     this.#host.hurry();
   }
 
@@ -232,10 +241,4 @@ export class HostCluster {
     }
     return groupAt(offset, index, PGS_DEFAULT);
   }
-}
-
-type HostDisks = Parameters<Parameters<typeof changeHost>[2]>[0]['disks'];
-
-function withDisks(change: (disks: HostDisks) => HostDisks): Parameters<typeof changeHost>[2] {
-  return (record) => ({ ...record, disks: change(record.disks) });
 }
