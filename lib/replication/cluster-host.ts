@@ -73,10 +73,9 @@ export class ClusterHost implements LinkEvents<Message> {
   readonly #conducting: ConductorDriver;
   readonly #failedDisks: Set<number>;
   /** Those that the heartbeat names. */
-  readonly #disks: Disk[] = [];
+  readonly #disks = new Map<Disk, DiskRoom>();
   /** Those that it does not name yet: the map has to show them absent first. */
   readonly #unseen = new Set<Disk>();
-  readonly #rooms = new Map<Disk, DiskRoom>();
   #incarnation: number;
   #cancelReports = () => {};
   readonly #reached = new Set<string>();
@@ -123,13 +122,13 @@ export class ClusterHost implements LinkEvents<Message> {
         onDiskFailed: (disk, reason) => this.#diskFailed(disk, reason),
         onCompleted: () => this.#report(),
       },
-      this.#disks,
+      [...this.#disks.keys()],
     );
     this.#beat = new LivenessDriver({
       ...{ coordination, clock, liveness: this.liveness },
       state: () => ({
         adopted: this.follower.map.epoch,
-        disks: this.#disks.filter(({ failed }) => failed === null).map((disk) => this.#describe(disk)),
+        disks: [...this.#disks].filter(([{ failed }]) => failed === null).map((disk) => describe(...disk)),
         unreachable: this.#unreachable(),
       }),
       storeIncarnation: (next) => state.storeIncarnation(next),
@@ -154,19 +153,11 @@ export class ClusterHost implements LinkEvents<Message> {
   /** The heartbeat names the disk from now on; writers elsewhere learn from it when there is no more room. */
   #tellOf(disk: Disk): void {
     const room = new DiskRoom();
-    this.#rooms.set(disk, room);
-    this.#disks.push(disk);
+    this.#disks.set(disk, room);
     disk.on('room', () => {
       const told = room.room;
-      if (this.#disks.includes(disk) && room.update(disk.space.report()) !== told) this.#beat.renew();
+      if (this.#disks.has(disk) && room.update(disk.space.report()) !== told) this.#beat.renew();
     });
-  }
-
-  /** What the heartbeat says of a disk. */
-  #describe(disk: Disk): OpenDisk {
-    const report = disk.space.report();
-    const room = this.#rooms.get(disk)!.update(report);
-    return { number: disk.number, opens: disk.record.opens, free: report.free, room };
   }
 
   /**
@@ -183,8 +174,7 @@ export class ClusterHost implements LinkEvents<Message> {
    */
   async removeDisk(number: number): Promise<void> {
     for (const disk of this.#unseen) if (disk.number === number) this.#unseen.delete(disk);
-    const at = this.#disks.findIndex((disk) => disk.number === number);
-    if (at >= 0) this.#disks.splice(at, 1);
+    for (const disk of this.#disks.keys()) if (disk.number === number) this.#disks.delete(disk);
     this.#failedDisks.delete(number);
     await this.replica.removeDisk(number);
   }
@@ -315,4 +305,10 @@ export class ClusterHost implements LinkEvents<Message> {
     }
     if (reports.length > 0) this.#pace?.hurry();
   }
+}
+
+/** What the heartbeat says of a disk. */
+function describe({ number, record, space }: Disk, room: DiskRoom): OpenDisk {
+  const report = space.report();
+  return { number, opens: record.opens, free: report.free, room: room.update(report) };
 }

@@ -55,9 +55,14 @@ export class LonePace {
    * has caught up.
    */
   #look(): void {
-    const { conducting, conductor, map } = this.#options;
-    this.#isHeldUp = conductor.epoch > map().epoch;
-    if (!this.#isHeldUp) conducting.hurry();
+    this.#isHeldUp = this.#isBehind;
+    if (!this.#isHeldUp) this.#options.conducting.hurry();
+  }
+
+  /** Whether the host is still to adopt the map that is stored. */
+  get #isBehind(): boolean {
+    const { conductor, map } = this.#options;
+    return conductor.epoch > map().epoch;
   }
 
   adopted(map: ClusterMap): void {
@@ -72,16 +77,14 @@ export class LonePace {
 
   /** The conductor has ended a round. */
   looked(): void {
-    const { host, liveness, conductor, conducting, beat, map } = this.#options;
+    const { host, liveness, conductor, beat, map } = this.#options;
     if (this.#roundsLeft === 0 || isUpWith(map(), host, liveness.incarnation)) return;
     // It may be up by the map that it is about to adopt.
-    if (conductor.epoch > map().epoch) {
-      this.#isHeldUp = true;
-      return;
+    if (!this.#isBehind) {
+      this.#roundsLeft--;
+      if (conductor.isConductor) beat.renew();
     }
-    this.#roundsLeft--;
-    if (conductor.isConductor) beat.renew();
-    conducting.hurry();
+    this.#look();
   }
 }
 

@@ -383,20 +383,19 @@ export class WriterRole {
     // What its holder before has left to do is not done, and the size that it had reached is not known.
     if (this.#taking) return false;
     if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
-    const writer = this.#writer;
-    // What cannot be flushed now cannot be given: this host's own guests would wait for it as well.
-    if (!writer || this.#releasing || writer.isStopped || this.#learning > 0) return false;
-    this.#releasing = this.#release(writer, { host: asker, incarnation }).finally(() => {
-      this.#releasing = null;
-    });
-    return this.#releasing;
+    return this.#offer({ host: asker, incarnation });
   }
 
   /** Gives the role back, to nobody. Answers whether it was given. */
   async handBack(): Promise<boolean> {
+    return this.#taking ? false : this.#offer(null);
+  }
+
+  async #offer(to: WriterRecord['holder']): Promise<boolean> {
     const writer = this.#writer;
-    if (!writer || this.#taking || this.#releasing || writer.isStopped || this.#learning > 0) return false;
-    this.#releasing = this.#release(writer, null).finally(() => {
+    // What cannot be flushed now cannot be given: this host's own guests would wait for it as well.
+    if (!writer || this.#releasing || writer.isStopped || this.#learning > 0) return false;
+    this.#releasing = this.#release(writer, to).finally(() => {
       this.#releasing = null;
     });
     return this.#releasing;
