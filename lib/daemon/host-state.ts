@@ -65,7 +65,8 @@ export class HostStateFile implements HostState {
   }
 
   async storeAdoptedEpoch(adoptedEpoch: number): Promise<void> {
-    this.#write({ ...this.#slot, adoptedEpoch });
+    // A worker that starts goes by the map of the one before, first of all.
+    if (adoptedEpoch !== this.adoptedEpoch) this.#write({ ...this.#slot, adoptedEpoch });
   }
 
   async storeFailedDisk(disk: number): Promise<void> {

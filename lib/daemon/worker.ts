@@ -8,7 +8,7 @@ import { openLocal } from '../coordination/local.js';
 import { Directory } from '../filesystem/directory.js';
 import { Filesystem } from '../filesystem/filesystem.js';
 import { Handles } from '../filesystem/handles.js';
-import { Locks } from '../filesystem/locks.js';
+import { type LockBreaker, Locks } from '../filesystem/locks.js';
 import { prepareMountPoint } from '../fuse/mount.js';
 import { mountNative } from '../fuse/native.js';
 import type { Operations } from '../fuse/operations.js';
@@ -90,10 +90,11 @@ class Worker {
           this.#log.error(`cleaning up family ${family} failed, will be tried again: ${error}`),
       }),
     );
-    const locks = new Locks(coordination, host, {
+    const breaker: LockBreaker = {
       down: (hosts) => readDown(coordination, hosts),
       endHandles: (vdi, hosts, change) => vdis.endHandles(vdi, hosts, change),
-    });
+    };
+    const locks = new Locks(coordination, host, breaker, clock);
     const directory = await Directory.open(coordination);
     const { copies } = configuration;
     const space = () => disks.space();
