@@ -290,6 +290,18 @@ test('a disk that was away and comes back under the same boot is as after a rebo
   t.is((await open()).wasAway, false, 'after a reboot, of which the boot id tells');
 });
 
+test('a disk whose device was away for a moment while it was open is taken out', async (t) => {
+  const machine = new MachineRun(7, 1);
+  const [directory] = machine.directories as [string];
+  await machine.settle(Disk.format(directory, { ...IDENTITY, disk: 1 }, machine.system));
+  const disk = await machine.settle(Disk.open(directory, {}, { system: machine.system, replicated: true }));
+  machine.machine.remove(directory, machine.random);
+  machine.devices[0]!.mend();
+  machine.machine.mount(directory, machine.devices[0]!);
+  const failed = new Promise<string>((resolve) => disk.on('failed', resolve));
+  t.is(await machine.settle(failed), `the device of ${directory} was away`);
+});
+
 test('an index that fails says so as the disk does', async (t) => {
   const machine = new MachineRun(6, 1);
   const [directory] = machine.directories as [string];

@@ -2,6 +2,7 @@ import { rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { type Chain, OBJECT_BYTES } from '../lib/replication/object-io.js';
+import { NOTHING } from '../lib/store/entry.js';
 import type { Disk } from '../lib/store/index.js';
 import { reserveOf } from '../lib/store/space.js';
 import { DiskObjects } from './helpers/disk-objects.js';
@@ -90,6 +91,9 @@ test('when space runs low, the first write to an object gives it all its blocks'
   await objects.write(chain, 0, 8192, Buffer.alloc(4096, 2));
   t.ok(before - (await freeOf(disk)) > 8 * MIB + OBJECT_BYTES - 64 * 1024, 'an object that was there is filled up');
   t.is(await objects.end(chain, 1e9), 12288, 'its end is still where it was written to');
+  await objects.write(chain, 1, 0, Buffer.alloc(4096, 5));
+  await objects.discard(chain, { index: 1, offset: 0, length: 4096 });
+  t.is(disk.index.find(1, 1, 1), NOTHING, 'and a discard up to there deletes it, as where it was not filled up');
 
   await writeFile(join(disk.directory, 'stranger'), Buffer.alloc(54 * MIB));
   await disk.space.refresh();

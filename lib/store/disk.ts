@@ -153,7 +153,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.trash = new Trash(this.io, this.index);
     this.replaced = new Replaced(this);
     this.files = new ObjectFiles(directory, this, (family, layer) => this.layer(family, layer));
-    this.#health = new Health(directory, record, this.io, time);
+    this.#health = new Health(directory, record, this.io, this.system);
   }
 
   /**

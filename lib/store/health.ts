@@ -2,40 +2,45 @@ import type { FileIo } from './file-io.js';
 import type { FileStats } from './files.js';
 import { type DiskRecord, readRecord } from './identity.js';
 import { codeOf, messageOf } from './store-error.js';
-import type { Time } from './time.js';
+import type { System } from './system.js';
 
 /** These mean that the disk is not there; after any other error (too many open files) it is looked at again. */
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'NOT_FOUND', 'NOT_A_DISK', 'NEWER_FORMAT']);
 const ERRORS_MAX = 3;
 
-/** Looks at a disk again and again: still the same directory, still our disk.json, no operation that never ends. */
+/**
+ * Looks at a disk again and again: still the same directory, still our disk.json, on a device that was not away, no
+ * operation that never ends.
+ */
 export class Health {
   readonly #directory: string;
   readonly #record: DiskRecord;
   readonly #io: FileIo;
-  readonly #time: Time;
+  readonly #system: System;
   #device = 0;
   #inode = 0;
+  #attachment = '';
   #errors = 0;
   #stopTimer: () => void = () => {};
   #checking: Promise<void> | null = null;
 
-  constructor(directory: string, record: DiskRecord, io: FileIo, time: Time) {
+  constructor(directory: string, record: DiskRecord, io: FileIo, system: System) {
     this.#directory = directory;
     this.#record = record;
     this.#io = io;
-    this.#time = time;
+    this.#system = system;
   }
 
   async start(): Promise<void> {
     const stats = await this.#stat();
     this.#device = stats.dev;
     this.#inode = stats.ino;
+    this.#attachment = await this.#system.attachment(this.#directory);
   }
 
   /** Checks now and then, and calls `also` when all is well. */
   every(milliseconds: number, also: () => Promise<void>): void {
-    this.#stopTimer = this.#time.every(milliseconds, () => {
+    this.#stopTimer = this.#system.time.every(milliseconds, () => {
       if (this.#io.watch.tick()) this.#io.fail('an operation did not end within 10 s');
       if (this.#checking || this.#io.failure) return;
       this.#checking = this.#check(also).finally(() => {
@@ -56,6 +61,11 @@ export class Health {
       const stats = await this.#stat();
       if (stats.dev !== this.#device || stats.ino !== this.#inode) {
         this.#io.fail(`${this.#directory} is another directory than before`);
+        return;
+      }
+      // What is open of it is of the mount before, and what that had not synced is gone.
+      if ((await this.#system.attachment(this.#directory)) !== this.#attachment) {
+        this.#io.fail(`the device of ${this.#directory} was away`);
         return;
       }
       const record = await readRecord(this.#directory, this.#io.files);

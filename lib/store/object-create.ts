@@ -150,11 +150,10 @@ export async function acquireBelow(disk: Disk, place: Place, layers: readonly La
   if (disk.index.find(family, index, layers[0]!.layer) === HOLE) return null;
   if (!disk.resolve(family, layers, index, 1)) return null;
   const { layer, serial, visible } = disk.resolved;
-  const end = disk.index.foundEnd;
   const file = await disk.files.acquire(pg, family, index, layer, serial);
   if (!file) throw new Error('an index changed under its lock');
   try {
-    const length = end === NO_END ? (await disk.io.stat(file.fd)).size : end;
+    const length = await objectEnd(disk, file);
     if (length > 0) return { file, length: Math.min(length, visible) };
   } catch (error) {
     disk.files.release(file);
@@ -177,4 +176,11 @@ export async function reserve(disk: Disk, mayUseAll = disk.replicated): Promise<
     throw new StoreError('ENOSPC', `${disk.directory} is full: add a disk, or delete images or snapshots`);
   }
   return { low: state === 'low', release: disk.space.promise(OBJECT_BYTES) };
+}
+
+/** How far an object was written (bytes), which its file's length does not tell where that was filled up. */
+export async function objectEnd(disk: Disk, file: OpenFile): Promise<number> {
+  disk.index.find(file.layer.family, file.index, file.layer.layer);
+  const { foundEnd } = disk.index;
+  return foundEnd === NO_END ? (await disk.io.stat(file.fd)).size : foundEnd;
 }

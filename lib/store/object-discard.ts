@@ -2,7 +2,7 @@ import { OBJECT_BYTES } from './constants.js';
 import type { Disk, LayerView } from './disk.js';
 import { HOLE, NO_END, NOTHING, OBJECT } from './entry.js';
 import { isWhole } from './file-content.js';
-import { acquireBelow, createObject, type Place } from './object-create.js';
+import { acquireBelow, createObject, objectEnd, type Place } from './object-create.js';
 import { acquireTop, activate } from './object-write.js';
 import type { OpenFile } from './open-file.js';
 import { NO_ORDER, type WriteOrder } from './write-order.js';
@@ -55,7 +55,8 @@ async function discardOwn(
   const file = await acquireTop(disk, place, layers);
   if (!file) throw new Error('an index changed under its lock');
   try {
-    const { size } = await disk.io.stat(file.fd);
+    // Not the file's length: where a disk filled the file up, other copies would come to delete what this one punches.
+    const size = await objectEnd(disk, file);
     if (offset >= size && !(offset === 0 && size === 0)) return;
     if (offset === 0 && length >= size) {
       const { layer } = file.layer;

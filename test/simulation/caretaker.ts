@@ -29,7 +29,9 @@ export class Caretaker {
     for (const { id, disks, run } of this.#world.hosts) {
       for (const slot of disks.slots) {
         const open = run?.disks.find(({ number }) => number === slot.number);
-        if (slot.isDestroyed || slot.hasFailed || !open || open.failed || this.#record(id, slot.number) !== 'in')
+        // Its device may have been away for a moment, which has yet to be noticed.
+        const isOpen = open && !open.failed && slot.attachment === slot.device.attachment;
+        if (slot.isDestroyed || slot.hasFailed || !isOpen || this.#record(id, slot.number) !== 'in')
           return `disk ${slot.number} of ${id} is not back`;
       }
     }
@@ -62,8 +64,8 @@ export class Caretaker {
     if (isDestroyed) {
       // While a group counts on what it had, somebody may still find out.
       if (mayChange && !this.#world.isCountedOn(number)) this.#replace(host, number);
-    } else if (record === 'removing' && !hasFailed) {
-      if (mayChange && !this.#world.isNamed(number)) this.#takeAway(host, number);
+    } else if (record === 'removing' && !hasFailed && !this.#world.isNamed(number)) {
+      if (mayChange) this.#takeAway(host, number);
     } else if (hasFailed || record === 'failed') {
       this.#readmit(host, slot);
     } else if (host.run) {

@@ -1,5 +1,5 @@
 import { CONDUCTOR_KEY, decodeConductorRecord } from '../../lib/cluster/conductor-record.js';
-import { administer } from './admin-faults.js';
+import { administer, recordOf } from './admin-faults.js';
 import type { BegunKind, FaultRates } from './fault-rates.js';
 import { NO_FAULTS } from './fault-rates.js';
 import type { Fault } from './faults.js';
@@ -45,7 +45,9 @@ export function carryOut(world: World, fault: Fault): boolean {
       });
     case 'disk': {
       const slot = world.slotOf(fault);
-      if (!slot || !host!.disks.trouble(slot, fault.trouble, fault.number)) return false;
+      if (!slot) return false;
+      const recorded = recordOf(world, fault.host)?.disks.find(({ number }) => number === slot.number)?.opens ?? 0;
+      if (!host!.disks.trouble(slot, fault.trouble, fault.number, recorded)) return false;
       return done(() => world.trace.note(host!.id, `disk ${slot.number} has ${fault.trouble}`));
     }
     case 'disk-mend':

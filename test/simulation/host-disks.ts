@@ -21,8 +21,9 @@ export interface DiskSlot {
   isDestroyed: boolean;
   /** Under a worker that does not run any more it failed: not opened before the administrator says so. */
   hasFailed: boolean;
-  /** How often it was opened. */
+  /** How often it was opened, and the attachment of its device when it was the last time. */
   opens: number;
+  attachment: number;
   readonly images: { readonly opens: number; readonly image: DeviceImage }[];
 }
 
@@ -50,7 +51,7 @@ export class HostDisks {
     const path = `/disk${number}`;
     const slot: DiskSlot = {
       ...{ number, path, weight, device, isFormatted: false, trouble: null, isDestroyed: false, hasFailed: false },
-      ...{ opens: 0, images: [] },
+      ...{ opens: 0, attachment: 0, images: [] },
     };
     this.#slots.set(number, slot);
     this.#machine.mount(path, device);
@@ -62,11 +63,11 @@ export class HostDisks {
     this.#slots.delete(number);
   }
 
-  /** Begins a trouble; false where there can be none of this kind. */
-  trouble(slot: DiskSlot, kind: DiskTrouble, number: number): boolean {
+  /** Begins a trouble; false where there can be none of this kind. The cluster has on record that it was opened `recorded` times. */
+  trouble(slot: DiskSlot, kind: DiskTrouble, number: number, recorded: number): boolean {
     if (slot.trouble !== null || slot.isDestroyed || !slot.isFormatted) return false;
-    // One of the present open shows the same number of opens, and nobody could tell.
-    const older = slot.images.filter(({ opens }) => opens < slot.opens);
+    // Of any other nobody could tell that it is old.
+    const older = slot.images.filter(({ opens }) => opens < recorded);
     const image = older[this.#random.below(older.length)];
     if (kind === 'restore' && image === undefined) return false;
     if (kind === 'restore') {

@@ -249,6 +249,7 @@ export class SimulatedHost {
       }
       const disk = await Disk.open(path, { disk: number }, { system, replicated: true });
       slot.opens = disk.record.opens;
+      slot.attachment = slot.device.attachment;
       opened(disk);
     } catch (error) {
       this.#shared.trace.note(this.id, `disk ${number} does not open: ${(error as Error).message}`);
