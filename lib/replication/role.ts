@@ -99,7 +99,7 @@ export class WriterRole {
   #owed: string | null = null;
   /** Whether guests of this host may have written what nobody is known to have flushed. */
   #unflushed = true;
-  /** What a writer of this process that has ended had not flushed, until a later one has. */
+  /** What a writer that has ended, of an earlier process too, had not flushed, until a later one has. */
   #left: Unflushed | null = null;
   /** Questions under way about what else may differ: nothing counts as equal before they are answered. */
   #learning = 0;
@@ -582,6 +582,7 @@ export class WriterRole {
   async #claim(record: WriterRecord, revision: number): Promise<boolean> {
     // The host that it was taken from has it back.
     const isBack = record.owed === this.#context.host;
+    if (isBack) this.#inherit();
     const owed = isBack ? null : record.owed;
     // A group may have lost meanwhile what an earlier process had told guests.
     const fenced = isBack && this.#hasLost() ? { ...record.fenced, [record.owed!]: record.generation } : record.fenced;
@@ -622,6 +623,7 @@ export class WriterRole {
   async #takeByFence(record: WriterRecord, revision: number, purpose: Purpose): Promise<Writer | null> {
     const { host } = this.#context;
     const incarnation = this.#context.incarnation();
+    if (record.holder?.host === host) this.#inherit();
     const next = recordAfterFence(record, { host, incarnation }, purpose, this.#hasLost());
     if (!(await this.#store.replace(next, revision).catch(() => false))) return null;
     this.#fenced = next.fenced;
@@ -640,6 +642,14 @@ export class WriterRole {
     if (this.#writer !== writer) return null;
     this.mapAdopted(this.#context.map());
     return writer;
+  }
+
+  /** The role was an earlier process's, whose guests may have unflushed writes in any group. */
+  #inherit(): void {
+    const { adoptedAtStart } = this.#context;
+    if (this.#served || adoptedAtStart === Number.POSITIVE_INFINITY) return;
+    const table = this.#context.map().tables[this.#options.copies] ?? [];
+    this.#left = joined(this.#left, { epoch: adoptedAtStart, pgs: [...table.keys()] });
   }
 
   /**

@@ -181,7 +181,10 @@ export class SimulatedHost {
     const patient = new PatientCoordination(coordination, clock);
     const families = new FamilyWatch(patient);
     await families.open();
-    const cluster = this.#cluster(scope, clock, coordination, disks, families);
+    // The mount went with the kernel that it was of.
+    const inheritsHandles = this.#mountedIn === this.machine.bootId;
+    if (!inheritsHandles) await this.#forgetLocks(patient, clock);
+    const cluster = this.#cluster(scope, clock, coordination, disks, { layers: families, inheritsHandles });
     const { trace, scheduler } = this.#shared;
     const vdis = new Vdis({
       ...{ coordination: patient, host: this.id, clock, objects: cluster.replica, families },
@@ -199,9 +202,16 @@ export class SimulatedHost {
     this.run = { scope, cluster, vdis, locks, clock, coordination, disks, system, ended };
     for (const resolve of this.#starting.splice(0)) resolve(this.run);
     cluster.start();
-    if (this.#mountedIn !== this.machine.bootId) await locks.dropAllOf(this.id);
-    this.#mountedIn = this.machine.bootId;
     await vdis.start();
+  }
+
+  /** What guests of an earlier mount have locked, before there are any of this one. */
+  async #forgetLocks(coordination: Coordination, clock: Clock): Promise<void> {
+    const { bootId } = this.machine;
+    const locks = new Locks(coordination, this.id, null, clock);
+    await locks.dropAllOf(this.id);
+    locks.close();
+    this.#mountedIn = bootId;
   }
 
   /** Whether a guest of this host has the image open. */
@@ -276,7 +286,7 @@ export class SimulatedHost {
     clock: Clock,
     coordination: Coordination,
     disks: readonly Disk[],
-    layers: LayerRules,
+    options: { layers: LayerRules; inheritsHandles: boolean },
   ): ClusterHost {
     const { network, trace, placement, mapOptions } = this.#shared;
     let links: Links<Message> | null = null;
@@ -292,9 +302,7 @@ export class SimulatedHost {
           storeAdoptedEpoch: (adoptedEpoch) => this.#store(scope, { adoptedEpoch }),
           storeFailedDisk: (disk) => this.#stored(scope, () => this.#noteFailed(disk)),
         },
-        layers,
-        // The mount went with the kernel that it was of.
-        inheritsHandles: this.#mountedIn === this.machine.bootId,
+        ...options,
         pgOf: (family, index) => placement.pgOf(family, index),
         copiesOf: (family) => placement.copiesOf(family),
         onError: (error) => this.#shared.defect(this.id, error),
