@@ -9,7 +9,7 @@ import { ClusterHost } from '../../lib/replication/cluster-host.js';
 import type { LayerRules } from '../../lib/replication/layer-rules.js';
 import type { Links } from '../../lib/replication/links.js';
 import type { Message } from '../../lib/replication/messages.js';
-import { Disk } from '../../lib/store/index.js';
+import { Disk, type StoreError } from '../../lib/store/index.js';
 import { reserveOf } from '../../lib/store/space.js';
 import { FamilyWatch } from '../../lib/vdi/family-watch.js';
 import { Vdis } from '../../lib/vdi/vdis.js';
@@ -254,7 +254,10 @@ export class SimulatedHost {
     this.#opening.add(number);
     try {
       if (!slot.isFormatted) {
-        await Disk.format(path, { cluster: 'simulated', host: this.id, disk: number }, system);
+        // A worker that ended before it could say so may have formatted it.
+        await Disk.format(path, { cluster: 'simulated', host: this.id, disk: number }, system).catch((error) => {
+          if ((error as StoreError).code !== 'NOT_EMPTY') throw error;
+        });
         slot.isFormatted = true;
       }
       const disk = await Disk.open(path, { disk: number }, { system, replicated: true });
