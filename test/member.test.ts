@@ -358,6 +358,21 @@ test('a fence is answered behind the changes of the image that were accepted', (
   t.is(script.notes, `answer ${fence}`, "another image's change is not waited for");
 });
 
+test('who reads an image whose writer is no more on record is sent to find out', (t) => {
+  const script = new MemberScript(mapOf(1));
+  const read = script.read({ generation: 6 });
+  t.is(script.notes, 'fetch writer');
+  script.member.writerKnown(VDI, null);
+  t.is(script.notes, `fetch writer, refuse ${read} generation`);
+  t.alike(script.outcomes.get(read)?.refusal, { reason: 'generation', generation: 7 });
+
+  const late = script.read({ generation: 6 });
+  t.is(script.notes, `fetch writer, refuse ${late} generation`, 'perhaps there is one by now');
+  script.knows({ generation: 6 });
+  const again = script.read({ generation: 6 });
+  t.is(script.notes, `run ${again}`);
+});
+
 test('a fence is never refused for its epoch: the older side fetches the map, then answers', (t) => {
   const newer = new MemberScript(mapOf(9, [{ since: 9 }]));
   const fence = newer.fence({ epoch: 1 });

@@ -1,4 +1,5 @@
 import { test } from 'brittle';
+import { CoordinationError } from '../lib/coordination/coordination.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { decodeWriter } from '../lib/replication/writer-record.js';
 import { WriterStore } from '../lib/replication/writer-store.js';
@@ -199,6 +200,25 @@ test('a clone of a snapshot goes its own way, and outlives it', async (t) => {
     await clone.write(0, filled(4 * KIB, 3));
     t.alike(await contents(here, 0, 8 * KIB), filled(8 * KIB, 2));
     t.alike(await contents(clone, 0, 8 * KIB), Buffer.concat([filled(4 * KIB, 3), filled(4 * KIB, 1)]));
+  });
+});
+
+test("a snapshot is deleted, though the store's answer is lost", async (t) => {
+  await onThreeHosts(async (world) => {
+    const { vdis, coordination } = world.hosts[0]!.run!;
+    await openAll(world, 'a', OBJECT_BYTES);
+    await vdis.snapshot('a', 'monday');
+    const carryOut = coordination.transaction.bind(coordination);
+    let isLost = false;
+    coordination.transaction = async (transaction) => {
+      const result = await carryOut(transaction);
+      if (isLost || !transaction.success?.some((operation) => 'delete' in operation)) return result;
+      isLost = true;
+      throw new CoordinationError('UNAVAILABLE', 'the answer was lost');
+    };
+    await vdis.deleteSnapshot('a', 'monday');
+    t.ok(isLost);
+    await t.exception(vdis.deleteSnapshot('a', 'monday'), /has no snapshot monday/);
   });
 });
 

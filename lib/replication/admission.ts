@@ -12,7 +12,7 @@ import type {
   SeekRequest,
   WriterRequest,
 } from './messages.js';
-import type { WriterRecord } from './writer-record.js';
+import { NO_WRITER, type WriterRecord } from './writer-record.js';
 
 /** Who asked; the answer goes back by the session that the request came by. */
 export interface Asker {
@@ -21,7 +21,10 @@ export interface Asker {
 }
 
 /** What a host knows of an image's writer. */
-export type KnownWriter = Pick<WriterRecord, 'generation' | 'holder' | 'clean'>;
+export type KnownWriter = Pick<WriterRecord, 'generation' | 'holder' | 'clean'> & {
+  /** The store has no record of it: nobody has written yet, or the image is gone. */
+  readonly isAbsent?: boolean;
+};
 
 export interface AdmissionPort {
   /** Reads the map from the store, which must have this epoch or a later one. */
@@ -52,10 +55,11 @@ export class Admission {
     this.#writers.clear();
   }
 
-  /** What the store says of a writer. An older word than what is known changes nothing. */
-  writerKnown(vdi: number, writer: KnownWriter): void {
+  /** What the store says of a writer; null: nothing. An older word than what is known changes nothing. */
+  writerKnown(vdi: number, writer: KnownWriter | null): void {
     const known = this.#writers.get(vdi);
-    if (!known || known.generation <= writer.generation) this.#writers.set(vdi, writer);
+    if (writer === null) this.#writers.set(vdi, { ...(known ?? NO_WRITER), isAbsent: true });
+    else if (!known || known.generation <= writer.generation) this.#writers.set(vdi, writer);
   }
 
   /** Whether this generation of an image's writer is the newest that is known. */
@@ -139,7 +143,8 @@ export class Admission {
     // A reader's word of a newer one does not tell who holds it.
     if (known === undefined || (generation > known.generation && isLook(request))) {
       this.#port.fetchWriter(vdi);
-      return 'wait';
+      // Where the image is gone the reader finds that out.
+      return known?.isAbsent ? { reason: 'generation', generation: generation + 1 } : 'wait';
     }
     if (generation < known.generation) return { reason: 'generation', generation: known.generation };
     if (generation > known.generation && !isLook(request)) this.#noteHolder(asker, request);

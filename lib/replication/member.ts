@@ -170,8 +170,8 @@ export class Member {
     this.#retry();
   }
 
-  /** What the store says of a writer, or a fence. An older word than what is known changes nothing. */
-  writerKnown(vdi: number, writer: KnownWriter): void {
+  /** What the store says of a writer; null: nothing. An older word than what is known changes nothing. */
+  writerKnown(vdi: number, writer: KnownWriter | null): void {
     this.#admission.writerKnown(vdi, writer);
     this.#retry();
   }

@@ -25,7 +25,7 @@ import type { RecoveryProgress } from './recovery-progress.js';
 import type { ReplicaDisk } from './replica-disk.js';
 import { ReplicatedImage } from './replicated-image.js';
 import { step } from './step.js';
-import { decodeWriter, NO_WRITER, writerKey } from './writer-record.js';
+import { decodeWriter, writerKey } from './writer-record.js';
 
 type ObjectMessage = Exclude<Message, ReportMessage>;
 
@@ -430,7 +430,7 @@ export class ReplicaHost implements Objects {
     const forgotten = this.#forgotten;
     try {
       const found = await this.#options.coordination.get(writerKey(vdi));
-      if (forgotten === this.#forgotten) this.#member.writerKnown(vdi, found ? decodeWriter(found.value) : NO_WRITER);
+      if (forgotten === this.#forgotten) this.#member.writerKnown(vdi, found && decodeWriter(found.value));
     } catch {
       // The store does not answer: requests wait, and ask again then.
       await pause(this.#options.clock, RETRY_MS);

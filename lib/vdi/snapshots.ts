@@ -126,11 +126,15 @@ export class Snapshots {
 
   /** Takes a snapshot's tag away; answers its number: the caller removes it when nobody has it open. Throws VdiError ENOENT. */
   unlink(image: VdiRecord, tag: string): Promise<number> {
+    let attempted: number | null = null;
     return this.#catalog.change(async () => {
       const name = await this.#catalog.snapshot(image.id, tag);
+      // An attempt whose answer was lost.
+      if (!name && attempted !== null) return { answer: attempted };
       const found = name && (await this.#catalog.vdi(name.record.vdi));
       if (!name || !found) throw noSnapshot(image.name, tag);
       const { id } = found.record;
+      attempted = id;
       return {
         answer: id,
         compare: [

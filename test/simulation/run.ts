@@ -134,7 +134,10 @@ async function settle(world: World, workload: Workload, caretaker: Caretaker, ru
   const reasons = () => [...workload.waitsFor, world.unhealthy, caretaker.waitsFor].filter((reason) => reason !== null);
   // Asked before each event: what takes longest to find out comes last.
   const isSettled = () => world.unhealthy === null && workload.waitsFor.length === 0 && caretaker.waitsFor === null;
-  if (await runFor(SETTLE_MS, isSettled)) return;
+  if (await runFor(SETTLE_MS, isSettled)) {
+    if (world.failure === null) world.trace.note('world', `given up: ${reasons().join('; ')}`);
+    return;
+  }
   if (reasons().length > 0) world.defect('world', new Error(`stuck: ${reasons().join('; ')}`));
   else await checkQuiet(world, workload, runFor);
 }
