@@ -222,6 +222,32 @@ test("a snapshot is deleted, though the store's answer is lost", async (t) => {
   });
 });
 
+test('who is reading a snapshot while it is deleted hears that it is gone', async (t) => {
+  await onThreeHosts(async (world) => {
+    const { vdis } = world.hosts[0]!.run!;
+    const [here] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi];
+    await here.write(0, filled(8 * KIB, 1));
+    const { id } = await vdis.snapshot('a', 'monday');
+    const snapshots = await Promise.all(world.hosts.map(({ run }) => run!.vdis.load(id)));
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const reads = snapshots.map((snapshot) => {
+      const read = snapshot.objects.read.bind(snapshot.objects);
+      // Its turn comes only when the snapshot is gone.
+      snapshot.objects.read = (...parameters) => begun.then(() => read(...parameters));
+      return snapshot.read(0, Buffer.alloc(KIB)).then(
+        () => 'read',
+        (error) => error.code,
+      );
+    });
+    await vdis.deleteSnapshot('a', 'monday');
+    begin();
+    t.alike(await Promise.all(reads), ['ESTALE', 'ESTALE', 'ESTALE']);
+  });
+});
+
 test('a layer is part of another only when the disks that are away have made it so', async (t) => {
   await onThreeHosts(async (world) => {
     const [first] = world.hosts.map(({ run }) => run!.vdis);

@@ -58,6 +58,7 @@ export class ImageReader {
 
   /** See ImageObjects. */
   async isAlive(opened: number): Promise<boolean> {
+    this.#role.checkThere();
     if (opened === NO_HANDLE) return true;
     const isKnown = await this.#role.learnHandles(this.#image.generation());
     this.#role.checkHandle(opened);

@@ -201,6 +201,11 @@ export class WriterRole {
     if ((this.#fenced[this.#context.host] ?? 0) > opened) throw new FencedError(this.#options.vdi);
   }
 
+  /** Throws GoneError. */
+  checkThere(): void {
+    if (this.#gone) throw new GoneError(this.#options.vdi);
+  }
+
   /** Resolves when nothing keeps the index from being read here that an earlier holder has left different. */
   async before(index: number): Promise<void> {
     if (this.#writer && !this.#equalizer?.isDone) await this.#equalizer?.before(index);
@@ -538,7 +543,7 @@ export class WriterRole {
   async #take(purpose: Purpose): Promise<Writer> {
     const { host } = this.#context;
     for (;;) {
-      if (this.#gone) throw new GoneError(this.#options.vdi);
+      this.checkThere();
       if (this.#closed) await new Promise(() => undefined);
       // A host that is not up asks nobody, and would take what it cannot use.
       const map = this.#context.map();

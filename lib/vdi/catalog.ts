@@ -3,7 +3,7 @@ import { familyNumber } from '../cluster/placement.js';
 import type { Compare, Coordination, KeyValue, Operation, Transaction } from '../coordination/coordination.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, type Timestamp } from '../fuse/operations.js';
 import { decodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../replication/writer-record.js';
-import { VdiError } from './errors.js';
+import { gone, VdiError } from './errors.js';
 import { newFamily, nextVersion, removeImage } from './family.js';
 import { Numbers } from './numbers.js';
 import {
@@ -55,10 +55,6 @@ export interface ImageView {
   readonly writer: WriterRecord;
   readonly record: VdiRecord;
   readonly family: FamilyRecord;
-}
-
-function gone(id: number): VdiError {
-  return new VdiError('ESTALE', `image ${id} is gone`);
 }
 
 export function put(key: string, record: object): Operation {

@@ -26,3 +26,8 @@ export class VdiError extends Error {
     this.errno = ERRNO[code]!;
   }
 }
+
+/** The image is no more. */
+export function gone(id: number): VdiError {
+  return new VdiError('ESTALE', `image ${id} is gone`);
+}

@@ -1,6 +1,6 @@
 import type { GenerationStep, Objects, Stepped } from '../replication/object-io.js';
 import { type Catalog, put } from './catalog.js';
-import { VdiError } from './errors.js';
+import { gone, VdiError } from './errors.js';
 import { nextVersion, pushSnapshot, rollBack } from './family.js';
 import { type FamilyRecord, KEY, type VdiRecord } from './records.js';
 import type { Vdi } from './vdi.js';
@@ -112,7 +112,7 @@ export class Snapshots {
   async #read(vdi: Vdi) {
     const found = await this.#catalog.vdi(vdi.id);
     const family = found && (await this.#catalog.family(found.record.family));
-    if (!found || !family) throw new VdiError('ESTALE', `image ${vdi.id} is gone`);
+    if (!found || !family) throw gone(vdi.id);
     return { found, family };
   }
 

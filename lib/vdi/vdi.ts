@@ -10,7 +10,7 @@ import {
   type Objects,
 } from '../replication/object-io.js';
 import { type Catalog, type ImageView, put } from './catalog.js';
-import { VdiError } from './errors.js';
+import { gone, VdiError } from './errors.js';
 import { chainOf, nextVersion, pushLayer, setLimit, topOf } from './family.js';
 import { RangeLock } from './range-lock.js';
 import { compareTimes, type FamilyRecord, KEY, VDI_BYTES_MAX, type VdiRecord } from './records.js';
@@ -241,7 +241,10 @@ export class Vdi implements ImageOptions {
     const index = Math.floor(offset / OBJECT_BYTES);
     const start = offset - index * OBJECT_BYTES;
     if (start + length > OBJECT_BYTES) return this.#readAcross(offset, target, opened);
-    return this.objects.read(index, start, target, opened).then(() => length);
+    return this.objects.read(index, start, target, opened).then(() => {
+      this.#checkThere();
+      return length;
+    });
   }
 
   async #readAcross(offset: number, target: Buffer, opened: number): Promise<number> {
@@ -251,7 +254,13 @@ export class Vdi implements ImageOptions {
       parts.push(this.objects.read(part.index, part.offset, into, opened));
     }
     await Promise.all(parts);
+    this.#checkThere();
     return target.length;
+  }
+
+  /** What was read while the image was being removed may be of layers that are gone. Throws VdiError ESTALE. */
+  #checkThere(): void {
+    if (this.#isRemoved) throw gone(this.vdi);
   }
 
   /** Writes `data`, which stays the callee's until this resolves. Throws EFBIG, ENOSPC, FencedError. */
@@ -461,7 +470,7 @@ export class Vdi implements ImageOptions {
     const { catalog } = this.#context;
     const vdi = await catalog.vdi(this.vdi);
     const family = vdi && (await catalog.family(vdi.record.family));
-    if (!vdi || !family) throw new VdiError('ESTALE', `image ${this.vdi} is gone`);
+    if (!vdi || !family) throw gone(this.vdi);
     return [vdi, family] as const;
   }
 

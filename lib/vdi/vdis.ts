@@ -6,7 +6,7 @@ import type { GenerationStep, Objects, Stepped } from '../replication/object-io.
 import type { Stored } from './catalog.js';
 import { Catalog, type NewVdi, type RequestId } from './catalog.js';
 import { Cloner } from './clone.js';
-import { VdiError } from './errors.js';
+import { gone, VdiError } from './errors.js';
 import { chainOf } from './family.js';
 import type { FamilyWatch } from './family-watch.js';
 import { IdleRoles } from './idle-roles.js';
@@ -147,7 +147,7 @@ export class Vdis {
 
   async #load(id: number): Promise<Vdi> {
     const stored = await this.catalog.vdi(id);
-    if (!stored) throw new VdiError('ESTALE', `image ${id} is gone`);
+    if (!stored) throw gone(id);
     const { objects } = this.#options;
     const view = await this.catalog.view(id, stored.record.family);
     const vdi = new Vdi(view, { catalog: this.catalog, objects, onFamily: this.#noteFamily });
