@@ -312,6 +312,20 @@ test('an object is not retired when a write to it was sent, or was unanswered, s
   t.alike(sent.retirements, [], 'sent');
 });
 
+test('objects that were written to lately are left for another time', async (t) => {
+  const script = new WriterScript(mapOf(1));
+  await script.changed(0);
+  await script.changed(4);
+  const { sequence } = script.writer;
+  await script.changed(4);
+  await script.flushed();
+  t.ok(script.notes);
+  t.is(script.writer.retire(sequence), true, 'there is one left');
+  t.alike(script.notes, 'retire 0 at 1, retire 0 at 2, retire 0 at 3');
+  t.is(script.writer.retire(script.writer.sequence), false);
+  t.alike(script.notes, 'retire 4 at 1, retire 4 at 2, retire 4 at 3');
+});
+
 test('a flush that all of acting answered under an older since retires nothing', async (t) => {
   const script = new WriterScript(mapOf(1));
   await script.changed(0);

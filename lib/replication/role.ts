@@ -17,7 +17,7 @@ import { WriterStore } from './writer-store.js';
 const RETRY_MS = 200;
 /** How long a hand-over may wait for what is not equal or flushed; then the asker asks again. */
 const HAND_OVER_MS = 5000;
-/** After a flush. */
+/** After a flush, of what is not written to any more. */
 const RETIRE_AFTER_MS = 1000;
 
 /** A handle of this host is dead: another host took the image over. */
@@ -243,9 +243,11 @@ export class WriterRole {
   #retireSoon(): void {
     if (this.#retiring) return;
     this.#retiring = true;
+    const writer = this.#writer;
+    const { sequence } = writer ?? { sequence: 0 };
     this.#context.clock.after(RETIRE_AFTER_MS, () => {
       this.#retiring = false;
-      this.#writer?.retire();
+      if (this.#writer && (this.#writer !== writer || writer.retire(sequence))) this.#retireSoon();
     });
   }
 

@@ -157,6 +157,11 @@ export class Writer {
     }
   }
 
+  /** Of the next change. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
   /** Every change below it is done. */
   get done(): number {
     for (const sequence of this.#operations.keys()) return sequence;
@@ -322,14 +327,23 @@ export class Writer {
     });
   }
 
-  /** Retires what a flush has covered, all of it. */
-  retire(): void {
+  /**
+   * Retires what a flush has covered, but for objects with a change of this sequence or a later one. Answers whether there
+   * were any: one that is written to again and again would be recorded active anew each time, durably.
+   */
+  retire(before = Number.POSITIVE_INFINITY): boolean {
     const covered: WriterObject[] = [];
-    for (const object of this.#active) if (this.#isRetirable(object)) covered.push(object);
+    let isLeft = false;
+    for (const object of this.#active) {
+      if (!this.#isRetirable(object)) continue;
+      if (object.sequence < before) covered.push(object);
+      else isLeft = true;
+    }
     for (let start = 0; start < covered.length; start += RETIRE_BATCH) {
       this.#retireBatch(covered.slice(start, start + RETIRE_BATCH));
     }
     this.#admitHeld();
+    return isLeft;
   }
 
   /** Whether a group that had nobody to ask, by the map that this goes by, has somebody by the newer one. */
