@@ -17,7 +17,7 @@ async function nothing(script: WriterScript): Promise<void> {
 }
 
 test('what is compared while members change is compared again with all that are members then', async (t) => {
-  const script = new WriterScript(mapOf(1, [{ acting: [1, 2], insync: [1, 2] }]), true);
+  const script = new WriterScript(mapOf(1, [{ acting: [1, 2], insync: [1, 2] }]), []);
   const found = [layer, BELOW].map((each) => ({ family, layer: each, index: 0, blocks: null }));
   const equalizer = new Equalizer(script.writer, found, () => CHAIN, settle);
   const equal = new Settled(equalizer.all());

@@ -11,7 +11,7 @@ const BLOCK = 64 * 1024;
 /** Hosts a, b, c with disks 1, 2, 3, and one group. */
 function mapOf(
   epoch: number,
-  group: { acting: number[]; joined?: Record<number, number> },
+  group: { acting: number[]; insync?: number[]; joined?: Record<number, number> },
   down: string[] = [],
 ): ClusterMap {
   const host = (id: string) => {
@@ -76,21 +76,21 @@ test('ranges are rounded out to blocks, in their order', (t) => {
   t.alike(blocksOf([]), []);
 });
 
-/** A fence whose hosts all answer, with the disks that they have. */
-async function fenced(map: ClusterMap): Promise<Fence> {
-  const disks: Record<string, number> = { a: 1, b: 2, c: 3 };
+/** A fence whose hosts all answer, with the disks that they have; `silent` have failed, and are in the map still. */
+async function fenced(map: ClusterMap, silent: number[] = []) {
+  const hosts: Record<string, number> = { a: 1, b: 2, c: 3 };
   const inquiries: Inquiries = new Inquiries((host, message) => {
     const { request } = message as FenceRequest;
-    queueMicrotask(() => inquiries.replied({ type: 'reply', request, body: { disks: [answerOf(disks[host]!)] } }));
+    const disks = [hosts[host]!].filter((disk) => !silent.includes(disk)).map((disk) => answerOf(disk));
+    queueMicrotask(() => inquiries.replied({ type: 'reply', request, body: { disks } }));
   });
   const chain = () => ({ family: 7, layers: [{ layer: 1, limit: 0 }] });
   const fence = new Fence({ inquiries, vdi: 1, copies: COPIES, refreshMap: async () => map, chain, pgOf: () => 0 });
-  await fence.findings(2, 1);
-  return fence;
+  return { fence, findings: await fence.findings(2, 1) };
 }
 
 test('a member that was down when the fence asked is asked when it is up again, unless it makes itself equal', async (t) => {
-  const fence = await fenced(mapOf(5, { acting: [1, 2, 3] }, ['c']));
+  const { fence } = await fenced(mapOf(5, { acting: [1, 2, 3] }, ['c']));
   t.absent(fence.hasHeardAll(mapOf(5, { acting: [1, 2, 3] }, ['c'])));
   t.absent(fence.hearsMoreBy(mapOf(6, { acting: [1, 2, 3] }, ['c'])), 'nobody to ask');
   t.ok(fence.hearsMoreBy(mapOf(6, { acting: [1, 2, 3] })));
@@ -99,9 +99,17 @@ test('a member that was down when the fence asked is asked when it is up again, 
 });
 
 test('of a group that stands still nothing is known before its members have answered', async (t) => {
-  const fence = await fenced(mapOf(5, { acting: [] }, ['b', 'c']));
+  const { fence } = await fenced(mapOf(5, { acting: [] }, ['b', 'c']));
   t.absent(fence.hasHeardAll(mapOf(5, { acting: [] }, ['b', 'c'])));
   t.ok(fence.hearsMoreBy(mapOf(6, { acting: [2] })));
   await fence.ask(mapOf(6, { acting: [2] }), 2, 1);
   t.ok(fence.hasHeardAll(mapOf(6, { acting: [2] })));
+});
+
+test('a group has been heard of when somebody has answered whose copy is complete', async (t) => {
+  const unheard = async (map: ClusterMap, silent: number[] = []) => (await fenced(map, silent)).findings?.unheard;
+  t.alike(await unheard(mapOf(5, { acting: [1, 2, 3] }, ['b', 'c'])), []);
+  t.alike(await unheard(mapOf(5, { acting: [1, 2, 3] }, ['b', 'c']), [1]), [0], 'its disk has failed');
+  t.alike(await unheard(mapOf(5, { acting: [1, 2, 3], insync: [2] }, ['b'])), [0], 'the others may lack something');
+  t.alike(await unheard(mapOf(5, { acting: [] })), [0], 'it stands still');
 });

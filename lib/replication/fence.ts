@@ -1,4 +1,4 @@
-import { type ClusterMap, isDiskUp } from '../cluster/cluster-map.js';
+import { type ClusterMap, isDiskUp, isSource } from '../cluster/cluster-map.js';
 import type { Inquiries } from './inquiries.js';
 import type { FenceAnswer } from './messages.js';
 import type { Chain } from './object-io.js';
@@ -23,6 +23,8 @@ export interface FenceOptions {
 export interface FenceFindings {
   readonly map: ClusterMap;
   readonly unequal: readonly UnequalObject[];
+  /** Groups of the map that have nobody who has answered and whose copy is complete: what differs there nobody has told. */
+  readonly unheard: readonly number[];
 }
 
 /**
@@ -52,7 +54,15 @@ export class Fence {
     this.#heard.clear();
     this.#hasHeardAll = false;
     const unequal = await this.ask(map, generation, incarnation);
-    return unequal && { map, unequal };
+    return unequal && { map, unequal, unheard: this.#unheardGroups(map) };
+  }
+
+  #unheardGroups({ tables }: ClusterMap): number[] {
+    const unheard: number[] = [];
+    for (const [pg, group] of (tables[this.#options.copies] ?? []).entries()) {
+      if (!group.insync.some((disk) => isSource(group, disk) && this.#heard.has(disk))) unheard.push(pg);
+    }
+    return unheard;
   }
 
   /** The role is held without a fence: whoever had it has left nothing that differs. */

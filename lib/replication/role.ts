@@ -2,13 +2,12 @@ import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { Equalizer } from './equalizer.js';
-import { Fence, type Purpose, recordAfterFence } from './fence.js';
+import { Fence, type FenceFindings, type Purpose, recordAfterFence } from './fence.js';
 import { isGone } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
 import { SpaceGuard } from './space-guard.js';
-import type { UnequalObject } from './unequal.js';
 import { type Unflushed, Writer } from './writer.js';
 import type { WriterRecord } from './writer-record.js';
 import { WriterStore } from './writer-store.js';
@@ -643,7 +642,7 @@ export class WriterRole {
   async #beginAfterFence(generation: number, incarnation: number): Promise<Writer | null> {
     const found = await this.#fence.findings(generation, incarnation);
     if (!found || !this.#isStill(incarnation)) return null;
-    const writer = this.#begin(generation, incarnation, found.unequal, found.map);
+    const writer = this.#begin(generation, incarnation, found, found.map);
     // Maps that came meanwhile may have lost what had stopped by that one, or say whom else to ask.
     await this.prepare(this.#context.map());
     if (this.#writer !== writer) return null;
@@ -668,11 +667,11 @@ export class WriterRole {
     return this.#writer === null && !this.#served && table.some(({ lossy }) => lossy > this.#context.adoptedAtStart);
   }
 
-  /** `unequal` is what a fence has found, whose hosts were those of `map`; null where the role was given clean. */
-  #begin(generation: number, incarnation: number, unequal: Iterable<UnequalObject> | null, map: ClusterMap): Writer {
+  /** `found` is what a fence has found, whose hosts were those of `map`; null where the role was given clean. */
+  #begin(generation: number, incarnation: number, found: FenceFindings | null, map: ClusterMap): Writer {
     const { vdi, copies, chain } = this.#options;
     const writer = new Writer({
-      ...{ vdi, copies, generation, incarnation, chain, afterFence: unequal !== null },
+      ...{ vdi, copies, generation, incarnation, chain, unheard: found?.unheard ?? null },
       map,
       pgOf: (index) => this.#context.pgOf(chain().family, index),
       port: {
@@ -684,8 +683,8 @@ export class WriterRole {
     });
     this.#writer = writer;
     this.#served = true;
-    if (unequal === null) this.#fence.skip();
-    this.#equalizer = new Equalizer(writer, unequal ?? [], chain, () => this.#pause());
+    if (found === null) this.#fence.skip();
+    this.#equalizer = new Equalizer(writer, found?.unequal ?? [], chain, () => this.#pause());
     this.#equalizeAll(writer);
     return writer;
   }

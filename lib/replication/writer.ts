@@ -37,10 +37,10 @@ export interface WriterOptions {
   /** What the image shows now. */
   chain(): Chain;
   /**
-   * Whether it follows one that did not give the role back clean. What that has not flushed is told by the members that
-   * are up; a group that has stopped has none, so no flush ends before it has restarted, or lost what it had.
+   * Groups of which the fence has heard nobody who has all of them; null: no fence was needed, as who had the role gave it
+   * back clean. What that has not flushed others tell. A flush waits for these groups: they restart, or have lost it.
    */
-  afterFence: boolean;
+  unheard: readonly number[] | null;
   /** The placement group of an index. */
   pgOf(index: number): number;
   port: WriterPort;
@@ -147,10 +147,8 @@ export class Writer {
     this.generation = options.generation;
     this.#port = options.port;
     this.#map = options.map;
-    this.#olderDone = !options.afterFence;
-    if (!options.afterFence) return;
-    for (const [pg, { acting }] of (options.map.tables[options.copies] ?? []).entries()) {
-      if (acting.length > 0) continue;
+    this.#olderDone = options.unheard === null;
+    for (const pg of options.unheard ?? []) {
       const written = this.#written(pg);
       written.clean = false;
       written.unflushed = true;

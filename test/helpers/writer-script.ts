@@ -13,8 +13,8 @@ export class WriterScript implements WriterPort {
   #notes: string[] = [];
   #request = 0;
 
-  constructor(map: ClusterMap, afterFence = false) {
-    const options = { vdi: VDI, copies: COPIES, generation: 5, incarnation: 1, map, afterFence, chain: () => CHAIN };
+  constructor(map: ClusterMap, unheard: readonly number[] | null = null) {
+    const options = { vdi: VDI, copies: COPIES, generation: 5, incarnation: 1, map, unheard, chain: () => CHAIN };
     this.writer = new Writer({ ...options, pgOf: (index) => index % 4, port: this });
   }
 

@@ -56,7 +56,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
     why: 'A new holder carries `done` into its generation only when that is finished.',
     kinds: MEMBERS,
     scenario: 'a-taker-dies-before-all-is-equal',
-    edits: [{ file: WRITER, find: 'this.#olderDone = !options.afterFence;', replace: 'this.#olderDone = true;' }],
+    edits: [{ file: WRITER, find: 'this.#olderDone = options.unheard === null;', replace: 'this.#olderDone = true;' }],
   },
   {
     name: 'a pull without the doubts of its source',
