@@ -203,6 +203,31 @@ test('a clone of a snapshot goes its own way, and outlives it', async (t) => {
   });
 });
 
+test('a late answer to a raised bound of an earlier role is no word on the present one', async (t) => {
+  await onThreeHosts(async (world) => {
+    const { coordination } = world.hosts[0]!.run!;
+    const [first, second, third] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi, Vdi];
+    await first.write(0, filled(KIB, 1));
+    const carryOut = coordination.transaction.bind(coordination);
+    let answer = () => {};
+    coordination.transaction = async (transaction) => {
+      coordination.transaction = carryOut;
+      const result = await carryOut(transaction);
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      return result;
+    };
+    const beyond = first.write(2 * OBJECT_BYTES, filled(KIB, 2));
+    await after(world, 100);
+    await second.write(0, filled(KIB, 3));
+    await first.write(KIB, filled(KIB, 4));
+    answer();
+    await beyond;
+    t.alike(await contents(third, 2 * OBJECT_BYTES, KIB), filled(KIB, 2));
+  });
+});
+
 test("a snapshot is deleted, though the store's answer is lost", async (t) => {
   await onThreeHosts(async (world) => {
     const { vdis, coordination } = world.hosts[0]!.run!;

@@ -1,6 +1,6 @@
 import { type DirectContext, DirectIo } from './direct-io.js';
 import { ImageReader } from './image-reader.js';
-import { ImageRefresh } from './image-refresh.js';
+import { ImageRefresh, type ImageView, isGone } from './image-refresh.js';
 import { ImageSurvey, type SurveyContext } from './image-survey.js';
 import type { AttributesRequest, Change } from './messages.js';
 import { type ImageAttributes, type ImageObjects, type ImageOptions, type NewRole, OBJECT_BYTES } from './object-io.js';
@@ -29,6 +29,7 @@ export class ReplicatedImage implements ImageObjects {
   readonly role: WriterRole;
   readonly #context: ImageContext;
   readonly #image: ImageOptions;
+  readonly #view: ImageView;
   readonly #reader: ImageReader;
   readonly #survey: ImageSurvey;
   readonly #direct: DirectIo;
@@ -38,12 +39,13 @@ export class ReplicatedImage implements ImageObjects {
     this.#context = context;
     this.#image = image;
     const refresh = new ImageRefresh(() => image.refresh());
-    const view = {
+    const view: ImageView = {
       ...{ vdi: image.vdi, copies: image.copies },
       chain: () => image.chain(),
       generation: () => image.generation(),
       refresh: () => refresh.run(),
     };
+    this.#view = view;
     this.role = new WriterRole(context, {
       ...view,
       reaches: (end) => image.reaches(end),
@@ -130,7 +132,7 @@ export class ReplicatedImage implements ImageObjects {
 
   async flush(opened: number): Promise<void> {
     await this.role.flush(opened);
-    await this.#context.answering();
+    await this.#mayTell(opened);
   }
 
   async seek(index: number, offset: number, data: boolean, opened: number): Promise<number | null> {
@@ -190,6 +192,31 @@ export class ReplicatedImage implements ImageObjects {
 
   async #change(index: number, change: Change, opened: number): Promise<void> {
     await this.role.change(() => this.#image.chain(), index, change, opened);
-    await this.#context.answering();
+    await this.#mayTell(opened);
+  }
+
+  /**
+   * Resolves when a guest may be told that what it asked for is done. While this host had no right to answer another one
+   * may have taken the image over: then the guest has lost it, although this was done before. Throws FencedError.
+   */
+  async #mayTell(opened: number): Promise<void> {
+    const { mayAnswer, answering, pause } = this.#context;
+    if (mayAnswer()) return;
+    for (;;) {
+      await answering();
+      if ((await this.#isRead()) && (await this.#reader.isAlive(opened)) && mayAnswer()) return;
+      await pause();
+    }
+  }
+
+  /** Reads the image anew; false: the store does not answer. */
+  async #isRead(): Promise<boolean> {
+    try {
+      await this.#view.refresh();
+      return true;
+    } catch (error) {
+      if (isGone(error)) throw error;
+      return false;
+    }
   }
 }

@@ -583,6 +583,8 @@ export class Vdi implements ImageOptions {
       await this.objects.recheck();
       return false;
     }
+    // The answer was long under way: under a later generation the record may have been stored anew.
+    if (generation !== this.#view.writer.generation) return false;
     this.#stored(record);
     if (!record.cutting) this.#cutMade = false;
     return true;
