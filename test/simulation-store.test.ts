@@ -1,4 +1,6 @@
 import { type Assertions, test } from 'brittle';
+import { IndexLocks } from '../lib/replication/index-locks.js';
+import { LayerWork } from '../lib/replication/layer-work.js';
 import type { Chain } from '../lib/replication/object-io.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { Disk } from '../lib/store/index.js';
@@ -300,6 +302,21 @@ test('a disk whose device was away for a moment while it was open is taken out',
   machine.machine.mount(directory, machine.devices[0]!);
   const failed = new Promise<string>((resolve) => disk.on('failed', resolve));
   t.is(await machine.settle(failed), `the device of ${directory} was away`);
+});
+
+test('work on layers of a disk that hangs ends when the disk is taken out', async (t) => {
+  const machine = new MachineRun(8, 1);
+  const [directory] = machine.directories as [string];
+  await machine.settle(Disk.format(directory, { ...IDENTITY, disk: 1 }, machine.system));
+  const disk = await machine.settle(Disk.open(directory, {}, { system: machine.system, replicated: true }));
+  // As of a pull that does not end.
+  const recovery = { attemptsEnd: () => new Promise<void>(() => undefined) };
+  const work = new LayerWork({ disk, locks: new IndexLocks(), recovery }, () => 0);
+  const deleted = work.deleteLayer(1, 1);
+  disk.fail('it hangs');
+  await t.exception(deleted, /it hangs/);
+  await work.ended();
+  await t.exception(work.deleteLayer(1, 1), /it hangs/);
 });
 
 test('an index that fails says so as the disk does', async (t) => {

@@ -296,6 +296,23 @@ test('a layer is part of another only when the disks that are away have made it 
   });
 });
 
+test('a disk that cannot do its part in a merge keeps no other disk of its host from it', async (t) => {
+  await onThreeHosts(async (world) => {
+    const { vdis, cluster } = world.hosts[0]!.run!;
+    const disks = cluster.replica.layerDisks;
+    const fail = () => Promise.reject(new Error('it has failed'));
+    const failed = { number: 999, deleteLayer: fail, mergeLayer: fail };
+    Object.defineProperty(cluster.replica, 'layerDisks', { value: [failed, ...disks] });
+    const [here] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi];
+    await here.write(0, filled(8 * KIB, 1));
+    await vdis.snapshot('a', 'monday');
+    await vdis.deleteSnapshot('a', 'monday');
+    await after(world, 1000);
+    const { record } = (await vdis.catalog.family(here.record.family))!;
+    t.alike(record.merging, [], 'all have done it, and the layer is forgotten');
+  });
+});
+
 test('a removed image is gone on every host, and so is its space', async (t) => {
   await onThreeHosts(async (world) => {
     const [, second] = world.hosts.map(({ run }) => run!.vdis);

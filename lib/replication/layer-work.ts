@@ -25,12 +25,18 @@ export class LayerWork implements LayerDisk {
   readonly #context: LayerWorkContext;
   readonly #pgOf: (family: number, index: number) => number;
   readonly #running = new Set<Promise<void>>();
+  /** What is under way on a disk that has failed may never end. */
+  readonly #abandon = new Set<(reason: unknown) => void>();
   #closed = false;
 
   constructor(context: LayerWorkContext, pgOf: (family: number, index: number) => number) {
     this.number = context.disk.number;
     this.#context = context;
     this.#pgOf = pgOf;
+    const { disk } = context;
+    disk.once('failed', () => {
+      for (const abandon of this.#abandon) abandon(disk.io.failure);
+    });
   }
 
   deleteLayer(family: number, layer: number): Promise<void> {
@@ -54,12 +60,20 @@ export class LayerWork implements LayerDisk {
 
   async #run(work: () => Promise<void>): Promise<void> {
     if (this.#closed) return;
-    const running = work();
+    const { failure } = this.#context.disk.io;
+    if (failure) throw failure;
+    let abandon: (reason: unknown) => void = () => {};
+    const running = new Promise<void>((resolve, reject) => {
+      abandon = reject;
+      work().then(resolve, reject);
+    });
     this.#running.add(running);
+    this.#abandon.add(abandon);
     try {
       await running;
     } finally {
       this.#running.delete(running);
+      this.#abandon.delete(abandon);
     }
   }
 

@@ -22,7 +22,7 @@ export interface JanitorOptions {
 
 /**
  * Carries out what families have planned, on this host's disks: deletes doomed layers, merges layers into their only
- * child; tells when a disk has nothing of them any more, and forgets a layer of which no disk has. One step at a time, in
+ * child; tells when a disk has nothing of them any more, and forgets a layer of which no disk has. One layer at a time, in
  * the background; whatever is not finished when the process ends is found again in the family's record.
  */
 export class Janitor {
@@ -97,13 +97,22 @@ export class Janitor {
     const work = workOf(family);
     if (work.length === 0) return false;
     for (const layer of work) {
-      for (const disk of objects.layerDisks) {
-        // What one has confirmed it may have again: it was an older image of the disk, or came back.
-        if (this.#doneAt(id, layer).has(disk.number)) continue;
-        if (!(await this.#clear(disk, id, layer))) return true;
-        this.#doneAt(id, layer).add(disk.number);
-      }
-      if (await this.#confirm(id, layer)) return true;
+      const done = this.#doneAt(id, layer);
+      // What one has confirmed it may have again: it was an older image of the disk, or came back.
+      const left = objects.layerDisks.filter(({ number }) => !done.has(number));
+      // Each by itself: the others do not wait for one that fails.
+      const outcomes = await Promise.allSettled(
+        left.map(async (disk) => {
+          const isPlanned = await this.#clear(disk, id, layer);
+          if (isPlanned) done.add(disk.number);
+          return isPlanned;
+        }),
+      );
+      if (outcomes.some((outcome) => outcome.status === 'fulfilled' && !outcome.value)) return true;
+      const isChanged = await this.#confirm(id, layer);
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failed) throw failed.reason;
+      if (isChanged) return true;
     }
     // Others have their part to do, or a disk is away: their confirmations are heard of, a disk that is gone for good is not.
     this.#retry(id);
