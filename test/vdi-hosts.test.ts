@@ -1,7 +1,8 @@
 import { test } from 'brittle';
 import { CoordinationError } from '../lib/coordination/coordination.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
-import { decodeWriter } from '../lib/replication/writer-record.js';
+import type { ReplicatedImage } from '../lib/replication/replicated-image.js';
+import { decodeWriter, writerKey } from '../lib/replication/writer-record.js';
 import { WriterStore } from '../lib/replication/writer-store.js';
 import type { Vdi } from '../lib/vdi/vdi.js';
 import { after, onThreeHosts } from './helpers/three-hosts.js';
@@ -200,6 +201,34 @@ test('a clone of a snapshot goes its own way, and outlives it', async (t) => {
     await clone.write(0, filled(4 * KIB, 3));
     t.alike(await contents(here, 0, 8 * KIB), filled(8 * KIB, 2));
     t.alike(await contents(clone, 0, 8 * KIB), Buffer.concat([filled(4 * KIB, 3), filled(4 * KIB, 1)]));
+  });
+});
+
+test('who is asked for a role that it gives away just then answers, whoever has it by now', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
+    await first.write(0, filled(KIB, 1));
+    const { coordination } = world.hosts[0]!.run!;
+    const read = coordination.get.bind(coordination);
+    const before = await read(writerKey(first.id));
+    await second.write(0, filled(KIB, 2));
+    // It read who has the role before it had given it.
+    coordination.get = (key) => {
+      coordination.get = read;
+      return key === writerKey(first.id) ? Promise.resolve(before) : read(key);
+    };
+    const roleOf = (vdi: Vdi) => (vdi.objects as ReplicatedImage).role;
+    // The asker gives nothing away while it waits.
+    roleOf(second).release = () => Promise.resolve(false);
+    let isAnswered = false;
+    void roleOf(first)
+      .release('host2', { type: 'release', vdi: first.id, generation: 2, incarnation: 1, request: 1 })
+      .then((isGiven) => {
+        t.absent(isGiven);
+        isAnswered = true;
+      });
+    await after(world, 10_000);
+    t.ok(isAnswered);
   });
 });
 

@@ -378,17 +378,16 @@ export class WriterRole {
   async release(asker: string, { incarnation }: ReleaseRequest): Promise<boolean> {
     // Two that ask one another would wait for one another.
     if (this.#asking) return false;
+    // Whether this host has the role after a step, or is giving it to another asker, is known only then.
+    if (this.#releasing) await this.#within(this.#releasing);
     // Whoever waits for the role being taken gets to use it once.
-    if (this.#taking)
-      await this.#within(
-        this.#taking.then(
-          () => true,
-          () => false,
-        ),
-      );
+    if (this.#taking) await this.#within(succeeds(this.#taking));
     // What its holder before has left to do is not done, and the size that it had reached is not known.
-    if (this.#taking) return false;
-    if (!this.#writer && (await this.#isRecorded())) await this.take('equalize', Number.POSITIVE_INFINITY);
+    if (this.#taking || this.#releasing) return false;
+    if (!this.#writer && (await this.#isRecorded())) {
+      // Not for longer: by now the asker may be who has the role, and it answers nobody while it waits for this.
+      await this.#within(succeeds(this.take('equalize', Number.POSITIVE_INFINITY)));
+    }
     return this.#offer({ host: asker, incarnation });
   }
 
@@ -704,6 +703,13 @@ function withLoss(record: WriterRecord, host: string): WriterRecord {
   const { owed } = record;
   if (owed === null || record.holder?.host !== host) return { ...record, fenced };
   return { ...record, fenced: { ...fenced, [owed]: generation }, owed: null };
+}
+
+function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The byte of the image up to which a change reaches. */
