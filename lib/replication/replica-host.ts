@@ -11,6 +11,7 @@ import { DiskWork } from './disk-work.js';
 import { disksToBeDurable } from './durable-activity.js';
 import { FormerCopies } from './former-copies.js';
 import { IndexLocks } from './index-locks.js';
+import { endInherited, hasLostSince } from './inherited-writers.js';
 import { Inquiries } from './inquiries.js';
 import type { LayerRules } from './layer-rules.js';
 import { LayerWork } from './layer-work.js';
@@ -183,6 +184,11 @@ export class ReplicaHost implements Objects {
   /** Stores on this host's disks what has to be stored before it acts by the map. */
   async prepare(map: ClusterMap, before: ClusterMap): Promise<void> {
     await Promise.all([...this.#images.values()].map(({ role }) => role.prepare(map)));
+    const { host, coordination, adoptedAtStart } = this.#options;
+    if (hasLostSince(map, Math.max(before.epoch, adoptedAtStart))) {
+      const hasServed = (vdi: number) => this.#images.get(vdi)?.role.hasServed ?? false;
+      await endInherited({ host, coordination, hasServed, pause: () => this.#pause() });
+    }
     await this.#member.hold(map);
     this.#preparing = map;
     const durable = this.#toBeDurable(map);

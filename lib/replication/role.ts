@@ -9,7 +9,7 @@ import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
 import { SpaceGuard } from './space-guard.js';
 import { type Unflushed, Writer } from './writer.js';
-import type { WriterRecord } from './writer-record.js';
+import { type WriterRecord, withLoss } from './writer-record.js';
 import { WriterStore } from './writer-store.js';
 
 /** Before a store that did not answer, or a holder that did not give the role, is asked again. */
@@ -122,6 +122,11 @@ export class WriterRole {
 
   get writer(): Writer | null {
     return this.#writer;
+  }
+
+  /** Whether this process has held the role. */
+  get hasServed(): boolean {
+    return this.#served;
   }
 
   /** The generation under which this host may use the role; null: it does not hold it, or not yet. */
@@ -431,7 +436,11 @@ export class WriterRole {
   async #giveTo(writer: Writer, to: WriterRecord['holder']): Promise<boolean> {
     if (!(await this.#within(this.#clean(writer)))) return false;
     const stored = await this.#store.read().catch(() => null);
-    if (stored?.record.generation !== writer.generation) return false;
+    if (!stored) return false;
+    if (stored.record.generation !== writer.generation) {
+      this.#drop(writer);
+      return false;
+    }
     const next = { ...stored.record, generation: writer.generation + 1, holder: to, clean: true };
     const settled = await this.#options.settled().catch(() => null);
     const given = settled && (await this.#store.replace(next, stored.revision, settled).catch(() => null));
@@ -691,18 +700,6 @@ export class WriterRole {
   #pause(): Promise<void> {
     return pause(this.#context.clock, RETRY_MS);
   }
-}
-
-/**
- * A group has lost what guests of the host were told is written: their handles are dead. With those of the host that it
- * has the role from only to make copies equal.
- */
-function withLoss(record: WriterRecord, host: string): WriterRecord {
-  const generation = record.generation + 1;
-  const fenced = { ...record.fenced, [host]: generation };
-  const { owed } = record;
-  if (owed === null || record.holder?.host !== host) return { ...record, fenced };
-  return { ...record, fenced: { ...fenced, [owed]: generation }, owed: null };
 }
 
 function succeeds(work: Promise<unknown>): Promise<boolean> {

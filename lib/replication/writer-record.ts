@@ -30,8 +30,11 @@ const schema = z.strictObject({
   owed: z.string().nullable(),
 });
 
+/** Where the records of all images are. */
+export const WRITERS = '/writer/';
+
 export function writerKey(vdi: number): string {
-  return `/writer/${vdi}`;
+  return `${WRITERS}${vdi}`;
 }
 
 export function encodeWriter(record: WriterRecord): Uint8Array {
@@ -41,4 +44,16 @@ export function encodeWriter(record: WriterRecord): Uint8Array {
 /** Throws a ZodError or SyntaxError for what is none. */
 export function decodeWriter(value: Uint8Array): WriterRecord {
   return schema.parse(JSON.parse(Buffer.from(value).toString()));
+}
+
+/**
+ * A group has lost what guests of the host were told is written: their handles are dead. With those of the host that it
+ * has the role from only to make copies equal.
+ */
+export function withLoss(record: WriterRecord, host: string): WriterRecord {
+  const generation = record.generation + 1;
+  const fenced = { ...record.fenced, [host]: generation };
+  const { owed } = record;
+  if (owed === null || record.holder?.host !== host) return { ...record, fenced };
+  return { ...record, fenced: { ...fenced, [owed]: generation }, owed: null };
 }

@@ -62,7 +62,7 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'lib/replication/role.js',
-        find: 'if (this.#taking)\n            return false;',
+        find: 'if (this.#taking || this.#releasing)\n            return false;',
         replace: '',
       },
     ],
