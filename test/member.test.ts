@@ -366,7 +366,7 @@ test('who reads an image whose writer is no more on record is sent to find out',
   t.is(script.notes, `fetch writer, refuse ${read} generation`);
   t.alike(script.outcomes.get(read)?.refusal, { reason: 'generation', generation: 7 });
 
-  const late = script.read({ generation: 6 });
+  const late = script.read({ generation: 5 });
   t.is(script.notes, `fetch writer, refuse ${late} generation`, 'perhaps there is one by now');
   script.knows({ generation: 6 });
   const again = script.read({ generation: 6 });

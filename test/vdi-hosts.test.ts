@@ -22,6 +22,8 @@ async function contents(vdi: Vdi, offset: number, length: number): Promise<Buffe
   return target.subarray(0, await vdi.read(offset, target));
 }
 
+const codeOf = (error: { code?: string }) => error.code;
+
 const filled = (length: number, byte: number) => Buffer.alloc(length, byte);
 
 test('what one host makes longer is as long on the others, at once', async (t) => {
@@ -291,10 +293,7 @@ test('who is reading a snapshot while it is deleted hears that it is gone', asyn
       const read = snapshot.objects.read.bind(snapshot.objects);
       // Its turn comes only when the snapshot is gone.
       snapshot.objects.read = (...parameters) => begun.then(() => read(...parameters));
-      return snapshot.read(0, Buffer.alloc(KIB)).then(
-        () => 'read',
-        (error) => error.code,
-      );
+      return snapshot.read(0, Buffer.alloc(KIB)).then(() => 'read', codeOf);
     });
     await vdis.deleteSnapshot('a', 'monday');
     begin();
@@ -322,6 +321,26 @@ test('a layer is part of another only when the disks that are away have made it 
     t.is(Object.keys((await family()).layers).length, 1, 'the layer is forgotten');
     const third = await (await world.hosts[2]!.running()).vdis.load(here.id);
     for (let index = 0; index < 8; index++) t.alike(await contents(third, index * OBJECT_BYTES, 8 * KIB), expected);
+  });
+});
+
+test('who reads a snapshot that was deleted hears that, though the hosts that have copies have restarted', async (t) => {
+  await onThreeHosts(async (world) => {
+    const { vdis } = world.hosts[0]!.run!;
+    const [here] = (await openAll(world, 'a', 8 * OBJECT_BYTES)) as [Vdi];
+    for (let index = 0; index < 8; index++) await here.write(index * OBJECT_BYTES, filled(KIB, 1));
+    const { id } = await vdis.snapshot('a', 'monday');
+    const snapshot = await world.hosts[2]!.run!.vdis.load(id);
+    await vdis.deleteSnapshot('a', 'monday');
+    await after(world, 1000);
+    for (const host of world.hosts.slice(0, 2)) {
+      host.kill();
+      host.start();
+    }
+    await after(world, 5000);
+    const read = (index: number) => snapshot.read(index * OBJECT_BYTES, Buffer.alloc(KIB));
+    const outcomes = Array.from({ length: 8 }, (_, index) => read(index).then(() => 'read', codeOf));
+    t.alike(await Promise.all(outcomes), Array(8).fill('ESTALE'));
   });
 });
 

@@ -17,7 +17,7 @@ import { HostStateFile } from './host-state.js';
 import { StateError } from './state-error.js';
 
 /** Version of what lies under the state directory. */
-export const STATE_FORMAT = 2;
+export const STATE_FORMAT = 3;
 
 const Identity = z.object({
   format: z.number().int().positive(),

@@ -22,7 +22,7 @@ export interface Asker {
 
 /** What a host knows of an image's writer. */
 export type KnownWriter = Pick<WriterRecord, 'generation' | 'holder' | 'clean'> & {
-  /** The store has no record of it: nobody has written yet, or the image is gone. */
+  /** The store has no record of it: the image is gone. */
   readonly isAbsent?: boolean;
 };
 
@@ -70,7 +70,7 @@ export class Admission {
   /** As `isKnown`, with a holder that keeps copies equal. */
   isPresent(vdi: number, generation: number): boolean {
     const known = this.#writers.get(vdi);
-    return known?.generation === generation && this.#isPresent(known);
+    return known?.generation === generation && !known.isAbsent && this.#isPresent(known);
   }
 
   /** Whether a request may be carried out now, or its answer given; if not, whether it ever may. */
@@ -141,9 +141,9 @@ export class Admission {
     const { vdi, generation } = request;
     const known = this.#writers.get(vdi);
     // A reader's word of a newer one does not tell who holds it.
-    if (known === undefined || (generation > known.generation && isLook(request))) {
+    if (known === undefined || (isLook(request) && (known.isAbsent || generation > known.generation))) {
+      // Again also where it was gone: perhaps it had still to be made when this was asked.
       this.#port.fetchWriter(vdi);
-      // Where the image is gone the reader finds that out.
       return known?.isAbsent ? { reason: 'generation', generation: generation + 1 } : 'wait';
     }
     if (generation < known.generation) return { reason: 'generation', generation: known.generation };

@@ -2,7 +2,7 @@ import { isUnavailable } from '../cluster/patient-coordination.js';
 import { familyNumber } from '../cluster/placement.js';
 import type { Compare, Coordination, KeyValue, Operation, Transaction } from '../coordination/coordination.js';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, type Timestamp } from '../fuse/operations.js';
-import { decodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../replication/writer-record.js';
+import { decodeWriter, encodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../replication/writer-record.js';
 import { gone, VdiError } from './errors.js';
 import { newFamily, nextVersion, removeImage } from './family.js';
 import { Numbers } from './numbers.js';
@@ -59,6 +59,11 @@ export interface ImageView {
 
 export function put(key: string, record: object): Operation {
   return { put: key, value: encodeRecord(record) };
+}
+
+/** For an image that is made: hosts take it for gone where there is no record of its writer. */
+export function noWriter(id: number): Operation {
+  return { put: writerKey(id), value: encodeWriter(NO_WRITER) };
 }
 
 /**
@@ -163,6 +168,7 @@ export class Catalog {
         success: [
           put(KEY.name(name), { vdi: id }),
           put(KEY.vdi(id), record),
+          noWriter(id),
           put(KEY.family(family), newFamily(family, options.copies, id)),
           ...this.#remember(request, id),
         ],

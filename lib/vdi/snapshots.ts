@@ -1,5 +1,5 @@
 import type { GenerationStep, Objects, Stepped } from '../replication/object-io.js';
-import { type Catalog, put } from './catalog.js';
+import { type Catalog, noWriter, put } from './catalog.js';
 import { gone, VdiError } from './errors.js';
 import { nextVersion, pushSnapshot, rollBack } from './family.js';
 import { type FamilyRecord, KEY, type VdiRecord } from './records.js';
@@ -66,6 +66,7 @@ export class Snapshots {
         step.put,
         put(KEY.vdi(vdi.id), settled),
         put(KEY.vdi(id), record),
+        noWriter(id),
         put(KEY.snapshot(vdi.id, tag), { vdi: id }),
         put(KEY.family(changed.id), changed),
       ],
