@@ -140,6 +140,14 @@ test('end and next find their way in a family of many layers', async (t) => {
   t.is(await objects.next(chainOf(1, 50), 0, 1000), 700, 'a hole counts');
 });
 
+test('a copy made for a first write ends where it would as a clone, zeros at its end included', async (t) => {
+  const objects = new DiskObjects([await newDisk(t)]);
+  await objects.write(chainOf(1, 1), 0, 0, Buffer.alloc(4096, 1));
+  await objects.write(chainOf(1, 1), 0, 16384, Buffer.alloc(4096));
+  await objects.write(chainOf(1, 2, 1), 0, 0, Buffer.alloc(512, 2));
+  t.is(await objects.end(chainOf(1, 2, 1), 1e9), 20480);
+});
+
 test('seek finds data and holes, through layers and limits', async (t) => {
   const objects = new DiskObjects([await newDisk(t)]);
   const base = chainOf(1, 1);

@@ -76,7 +76,11 @@ async function newFile(
   if (clone) return clone;
   const file = await disk.files.create(place.pg, place.family, place.index, layer);
   try {
-    if (copied) await copyContent({ disk, file: below.file }, { disk, file }, below.length);
+    if (copied) {
+      await copyContent({ disk, file: below.file }, { disk, file }, below.length);
+      // As long as a clone would be, on a disk that can make one: the copies have the same end.
+      await disk.io.truncate(file.fd, below.length);
+    }
   } catch (error) {
     abandon(disk, file);
     throw error;
