@@ -12,12 +12,17 @@ test('a host remembers its incarnation and the epoch that it adopted', async (t)
   await state.storeAdoptedEpoch(17);
   await state.storeIncarnation(2);
   await state.storeFailedDisk(3);
+  await state.storeOpens(3, 7);
+  await state.storeOpens(4, 1);
   state.close();
   const again = HostStateFile.open(directory);
   t.alike([again.incarnation, again.adoptedEpoch], [2, 17]);
   t.alike(again.failedDisks, [3]);
   await again.forgetFailedDisks();
   t.alike(again.failedDisks, []);
+  t.alike([again.opensOf(3), again.opensOf(4), again.opensOf(5)], [7, 1, 0]);
+  await again.forgetDisk(3);
+  t.is(again.opensOf(3), 0);
   again.close();
 });
 

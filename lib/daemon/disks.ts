@@ -211,6 +211,7 @@ export class HostDisks {
     }
     this.#disks.delete(number);
     await this.#directories.forget(number);
+    await this.#options.state.host.forgetDisk(number);
     await eraseDisk(entry.directory);
   }
 
@@ -294,7 +295,10 @@ async function openDisk(entry: DiskEntry, options: HostDisksOptions, directories
   }
   try {
     if (entry.state === 'new') await formatUnlessDone(entry.directory, identity);
-    const disk = await Disk.open(entry.directory, identity, { replicated: true });
+    const { host: remembered } = options.state;
+    const opens = remembered.opensOf(entry.number);
+    const disk = await Disk.open(entry.directory, { ...identity, opens }, { replicated: true });
+    await remembered.storeOpens(entry.number, disk.record.opens);
     if (entry.state === 'new') await directories.setState(entry.number, 'ok');
     const { dev: device } = await stat(entry.directory);
     return { entry: directories.entry(entry.number)!, disk, device, problem: null };

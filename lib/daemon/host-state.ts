@@ -14,10 +14,12 @@ const Slot = z.strictObject({
   incarnation: z.int().nonnegative(),
   adoptedEpoch: z.int().nonnegative(),
   failedDisks: z.array(z.int().positive()),
+  /** By disk, how often it was opened. */
+  opens: z.record(z.string(), z.int().positive()).default({}),
 });
 type Slot = z.infer<typeof Slot>;
 
-const NEW: Slot = { version: 0, incarnation: 0, adoptedEpoch: 0, failedDisks: [] };
+const NEW: Slot = { version: 0, incarnation: 0, adoptedEpoch: 0, failedDisks: [], opens: {} };
 
 /** What a host has to remember of itself, whatever the cluster's store says: see HostState. */
 export class HostStateFile implements HostState {
@@ -75,6 +77,21 @@ export class HostStateFile implements HostState {
 
   async forgetFailedDisks(): Promise<void> {
     if (this.failedDisks.length > 0) this.#write({ ...this.#slot, failedDisks: [] });
+  }
+
+  /** How often the disk was opened, as far as this host knows. */
+  opensOf(disk: number): number {
+    return this.#slot.opens[disk] ?? 0;
+  }
+
+  async storeOpens(disk: number, opens: number): Promise<void> {
+    this.#write({ ...this.#slot, opens: { ...this.#slot.opens, [disk]: opens } });
+  }
+
+  /** The disk belongs to the host no more. */
+  async forgetDisk(disk: number): Promise<void> {
+    const { [disk]: _forgotten, ...opens } = this.#slot.opens;
+    if (disk in this.#slot.opens) this.#write({ ...this.#slot, opens });
   }
 
   close(): void {

@@ -1,14 +1,14 @@
 import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { type Files, promised } from './files.js';
-import { checkIdentity, type DiskIdentity, type DiskRecord, readRecord, rewriteRecord } from './identity.js';
+import { checkIdentity, type DiskRecord, type ExpectedDisk, readRecord, rewriteRecord } from './identity.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
 
 /**
  * Takes the disk for this process: answers a descriptor whose closing gives it back. Looks at disk.json first, so that
  * nothing is written to a directory that is none of ours. Throws as Disk.open.
  */
-export async function lockDirectory(directory: string, expected: Partial<DiskIdentity>, files: Files): Promise<number> {
+export async function lockDirectory(directory: string, expected: ExpectedDisk, files: Files): Promise<number> {
   checkIdentity(directory, await readRecord(directory, files), expected);
   let descriptor: number;
   try {
@@ -28,11 +28,7 @@ export async function lockDirectory(directory: string, expected: Partial<DiskIde
 }
 
 /** Raises the open counter of a locked disk, durably; answers its record. */
-export async function openRecord(
-  directory: string,
-  expected: Partial<DiskIdentity>,
-  files: Files,
-): Promise<DiskRecord> {
+export async function openRecord(directory: string, expected: ExpectedDisk, files: Files): Promise<DiskRecord> {
   const record = await readRecord(directory, files);
   checkIdentity(directory, record, expected);
   const raised = { ...record, opens: record.opens + 1 };

@@ -12,7 +12,7 @@ import { type DirectoryEntry, type Files, promised, syncDirectory } from './file
 import { Flusher } from './flusher.js';
 import { GroupRecords } from './group-records.js';
 import { Health } from './health.js';
-import { type DiskIdentity, type DiskRecord, writeRecord } from './identity.js';
+import { type DiskIdentity, type DiskRecord, type ExpectedDisk, writeRecord } from './identity.js';
 import { LayerState } from './layer-state.js';
 import { replaceLost } from './lost-files.js';
 import { ObjectFiles } from './object-files.js';
@@ -184,9 +184,9 @@ export class Disk extends EventEmitter<DiskEvents> {
 
   /**
    * Opens a disk, which no other process may have open. Throws StoreError NOT_FOUND, NOT_A_DISK, NEWER_FORMAT,
-   * OTHER_CLUSTER, OTHER_HOST, OTHER_DISK, READ_ONLY, LOCKED.
+   * OTHER_CLUSTER, OTHER_HOST, OTHER_DISK, OLD_IMAGE, READ_ONLY, LOCKED.
    */
-  static async open(directory: string, expected: Partial<DiskIdentity>, options: DiskOptions = {}): Promise<Disk> {
+  static async open(directory: string, expected: ExpectedDisk, options: DiskOptions = {}): Promise<Disk> {
     const { files } = options.system ?? SYSTEM;
     const lock = await lockDirectory(directory, expected, files);
     let disk: Disk | null = null;

@@ -80,8 +80,14 @@ async function absent(directory: string, files: Files): Promise<StoreError> {
   );
 }
 
-/** Throws StoreError OTHER_CLUSTER, OTHER_HOST or OTHER_DISK where the record is not what was expected. */
-export function checkIdentity(directory: string, record: DiskRecord, expected: Partial<DiskIdentity>): void {
+/** What a disk must be to be opened. */
+export interface ExpectedDisk extends Partial<DiskIdentity> {
+  /** How often it was opened before, as its host remembers: a disk that shows less was put back to an earlier state. */
+  opens?: number;
+}
+
+/** Throws StoreError OTHER_CLUSTER, OTHER_HOST, OTHER_DISK or OLD_IMAGE where the record is not what was expected. */
+export function checkIdentity(directory: string, record: DiskRecord, expected: ExpectedDisk): void {
   if (expected.cluster !== undefined && record.cluster !== expected.cluster) {
     throw new StoreError(
       'OTHER_CLUSTER',
@@ -98,6 +104,13 @@ export function checkIdentity(directory: string, record: DiskRecord, expected: P
     throw new StoreError(
       'OTHER_DISK',
       `${directory} holds disk ${record.disk}, not ${expected.disk}: check which disk is mounted where`,
+    );
+  }
+  if (expected.opens !== undefined && record.opens < expected.opens) {
+    throw new StoreError(
+      'OLD_IMAGE',
+      `${directory} was put back to an earlier state of disk ${record.disk} and lacks what was written since: ` +
+        `remove disk ${record.disk}, empty the directory and add it as a new disk`,
     );
   }
 }

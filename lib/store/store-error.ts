@@ -12,6 +12,8 @@ export type StoreErrorCode =
   | 'OTHER_CLUSTER'
   | 'OTHER_HOST'
   | 'OTHER_DISK'
+  /** The disk was put back to what it was earlier: it lacks what was written since. */
+  | 'OLD_IMAGE'
   | 'NEWER_FORMAT'
   | 'READ_ONLY'
   | 'LOCKED';

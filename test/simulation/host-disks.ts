@@ -21,7 +21,7 @@ export interface DiskSlot {
   isDestroyed: boolean;
   /** Under a worker that does not run any more it failed: not opened before the administrator says so. */
   hasFailed: boolean;
-  /** How often it was opened, and the attachment of its device when it was the last time. */
+  /** How often it was opened, as its host remembers, and the attachment of its device when it was the last time. */
   opens: number;
   attachment: number;
   readonly images: { readonly opens: number; readonly image: DeviceImage }[];

@@ -260,7 +260,7 @@ export class SimulatedHost {
         });
         slot.isFormatted = true;
       }
-      const disk = await Disk.open(path, { disk: number }, { system, replicated: true });
+      const disk = await Disk.open(path, { disk: number, opens: slot.opens }, { system, replicated: true });
       slot.opens = disk.record.opens;
       slot.attachment = slot.device.attachment;
       opened(disk);
