@@ -153,7 +153,9 @@ export class Guest {
   async flush(): Promise<void> {
     const { image, host } = this;
     const flushed = image.model.beginFlush(({ owner, losable }) => {
-      return owner === this || (!losable && owner instanceof Guest && owner.host === host && !owner.#isGone);
+      // What another one wrote that has lost the image may have been lost since with nobody to tell.
+      if (owner === this || losable || !(owner instanceof Guest)) return owner === this;
+      return owner.host === host && !owner.#isGone && !owner.#isFenced;
     });
     await this.#request(async (run) => (await image.on(run)).flush(true, this.#opened));
     if (this.#isGone) return;
