@@ -16,7 +16,8 @@ export type HostSelf = Pick<HostRecord, 'id' | 'name' | 'zone' | 'publicKey' | '
 
 /**
  * Tells the cluster what this host is and which disks it has open, before its first heartbeat of this incarnation. What
- * the cluster knows of its disks (one failed, one is being removed) stays. Rejects as the store does; to be repeated.
+ * the cluster knows of its disks (one failed, one is being removed) stays. Rejects as the store does; to be repeated with
+ * the same `incarnation`, for an attempt whose answer was lost must not look like one by an earlier open.
  */
 export function registerHost(
   coordination: Coordination,

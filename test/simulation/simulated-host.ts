@@ -324,9 +324,10 @@ export class SimulatedHost {
       weight: WEIGHT * (this.disks.slot(number)?.weight ?? 1),
       opens: record.opens,
     }));
+    const { incarnation } = this.#state;
     for (;;) {
       try {
-        await registerHost(coordination, self, this.#state.incarnation, opened);
+        await registerHost(coordination, self, incarnation, opened);
         return;
       } catch {
         await pause(clock, RETRY_MS);
