@@ -1,4 +1,3 @@
-import { crypto_generichash } from 'sodium-native';
 import { CHUNK_BYTES, OBJECT_BYTES } from './constants.js';
 import type { Disk } from './disk.js';
 import type { OpenFile } from './open-file.js';
@@ -48,7 +47,7 @@ async function hashRange(disk: Disk, file: OpenFile, from: number, to: number, h
         const end = start + PULL_BLOCK_BYTES;
         if (isZero(chunk, start, end)) continue;
         const at = ((position + start) / PULL_BLOCK_BYTES) * PULL_HASH_BYTES;
-        crypto_generichash(hashes.subarray(at, at + PULL_HASH_BYTES), chunk.subarray(start, end));
+        disk.system.hash(hashes.subarray(at, at + PULL_HASH_BYTES), chunk.subarray(start, end));
       }
     }
   });

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { open as openEnvironment } from 'lmdb';
+import { crypto_generichash } from 'sodium-native';
 import { BINARY, type BinaryEnvironment } from '../database/environment.js';
 import { attachmentOf } from './attachment.js';
 import { type Files, NODE_FILES } from './files.js';
@@ -24,6 +25,8 @@ export interface System {
   syncFilesystem(directory: string): Promise<void>;
   /** Opens, or makes, the database in a directory. */
   openEnvironment(directory: string): BinaryEnvironment;
+  /** Fills `hash` with the hash (BLAKE2b) of the bytes. */
+  hash(hash: Buffer, bytes: Buffer): void;
 }
 
 export const SYSTEM: System = {
@@ -45,4 +48,5 @@ export const SYSTEM: System = {
       });
     }),
   openEnvironment: (directory) => openEnvironment<Buffer, Buffer>({ path: directory, maxDbs: TABLES_MAX, ...BINARY }),
+  hash: (hash, bytes) => crypto_generichash(hash, bytes),
 };

@@ -1,5 +1,5 @@
 import type { BinaryEnvironment } from '../../lib/database/environment.js';
-import type { System } from '../../lib/store/system.js';
+import { SYSTEM, type System } from '../../lib/store/system.js';
 import type { Time } from '../../lib/store/time.js';
 import type { Random } from '../helpers/random.js';
 import { SimulatedDatabase } from './disk-database.js';
@@ -9,11 +9,14 @@ import { systemError } from './disk-error.js';
 import { SimulatedFiles } from './disk-files.js';
 import { Mounts } from './disk-mounts.js';
 import { Operations, type SimulatedTimer } from './disk-operations.js';
+import { HashMemory } from './hash-memory.js';
 
 export { type DeviceFault, type DeviceImage, type DeviceWork, SimulatedDevice } from './disk-device.js';
 export type { SimulatedTimer } from './disk-operations.js';
 
 const DATABASE_FILE = 'data.mdb';
+/** Of all systems, as copies are on several. */
+const hashes = new HashMemory(SYSTEM.hash);
 
 /** What a process of a simulated machine has for its `System`. `lib/store` runs on it as it is. */
 export class SimulatedSystem implements System {
@@ -94,6 +97,10 @@ export class SimulatedSystem implements System {
     const environment = new SimulatedEnvironment(database, device, this.#operations);
     this.#environments.push(environment);
     return environment;
+  }
+
+  hash(hash: Buffer, bytes: Buffer): void {
+    hashes.hash(hash, bytes);
   }
 
   /** The process ends, as by kill -9: of what is under way, some is done, and nothing is answered. */

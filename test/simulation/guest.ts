@@ -246,12 +246,12 @@ export class Guest {
     const write = model.begin(this, start, length, kind === 'discard');
     this.#writing.add(write);
     this.#note(`${kind} ${write.number} of ${index}+${offset} ${length}, vdi ${vdi}`);
-    const data = stampedData(write.number, start, length);
+    const data = kind === 'write' ? stampedData(write.number, start, length) : null;
     const isOver = this.#isOver;
     try {
       await this.#request(async (run) => {
         const opened = await image.on(run);
-        if (kind === 'discard') await opened.discard(start, length, this.#opened);
+        if (data === null) await opened.discard(start, length, this.#opened);
         else await opened.write(start, data, this.#opened);
       });
       if (this.#isGone) return;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { SeedJob, SeedReport } from './seed-job.js';
 
 /** Simulated worlds make much that is soon forgotten: with the default of 16 MiB a fifth more of the time goes into that. */
-const FLAGS = ['--max-semi-space-size=32'];
+const FLAGS = ['--max-semi-space-size=32', '--single-threaded-gc', '--interrupt-budget=400000'];
 /** A seed looks at the time between events; a process that is silent for so many times longer is stuck within one. */
 const STUCK_FACTOR = 2;
 /** Of what a process says before it dies. */

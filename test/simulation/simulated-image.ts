@@ -1,3 +1,4 @@
+import type { KeyValue } from '../../lib/coordination/coordination.js';
 import type { Chain } from '../../lib/replication/object-io.js';
 import { decodeWriter, NO_WRITER, type WriterRecord, writerKey } from '../../lib/replication/writer-record.js';
 import { chainOf } from '../../lib/vdi/family.js';
@@ -44,6 +45,8 @@ export class SimulatedImage {
   readonly #world: World;
   /** Never changes. */
   readonly #family: number;
+  /** What `/writer` was when it was asked for last, which guests do with each of their requests. */
+  #writer: { readonly found: KeyValue; readonly record: WriterRecord } | null = null;
 
   constructor(world: World, { vdi, name, copies, indexes, model }: SimulatedImageOptions) {
     this.#world = world;
@@ -82,7 +85,9 @@ export class SimulatedImage {
   /** `/writer` as it is at this moment. */
   get writer(): WriterRecord {
     const found = this.#world.store.peek(writerKey(this.vdi));
-    return found ? decodeWriter(found.value) : NO_WRITER;
+    if (!found) return NO_WRITER;
+    if (this.#writer?.found !== found) this.#writer = { found, record: decodeWriter(found.value) };
+    return this.#writer.record;
   }
 
   #peek<Record>(key: string): Record {

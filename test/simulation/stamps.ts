@@ -5,11 +5,12 @@ export const SECTOR_BYTES = 512;
 /** What `length` bytes at `offset` of an image are after the write with this number; all are multiples of a sector. */
 export function stampedData(write: number, offset: number, length: number): Buffer {
   const data = Buffer.alloc(length);
+  const view = new DataView(data.buffer, data.byteOffset, length);
   for (let at = 0; at < length; at += SECTOR_BYTES) {
-    data.writeUInt32LE(write, at);
-    data.writeUInt32LE((offset + at) / SECTOR_BYTES, at + 4);
+    view.setUint32(at, write, true);
+    view.setUint32(at + 4, (offset + at) / SECTOR_BYTES, true);
     // Both ends, so that a sector that is torn or out of place is seen.
-    data.writeUInt32LE(write, at + SECTOR_BYTES - 4);
+    view.setUint32(at + SECTOR_BYTES - 4, write, true);
   }
   return data;
 }

@@ -67,7 +67,7 @@ export class StoreState {
     const old = this.#values.get(key);
     const keyValue: KeyValue = {
       key,
-      value: Uint8Array.from(value),
+      value: new Uint8Array(value),
       createRevision: old?.createRevision ?? revision,
       modRevision: revision,
       version: (old?.version ?? 0) + 1,

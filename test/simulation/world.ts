@@ -69,6 +69,8 @@ export class World implements Shared {
   readonly options: WorldOptions;
   readonly allowance: Allowance;
   #map: ClusterMap = EMPTY_MAP;
+  /** Whether every group is whole is asked before each event, and hangs on these alone. */
+  #notWhole: { readonly map: ClusterMap; readonly hosts: number; readonly reason: string | null } | null = null;
   #diskNext = FIRST_NEW_DISK;
   readonly #downSinceMs = new Map<string, number>();
   readonly #hostListeners: ((host: SimulatedHost) => void)[] = [];
@@ -208,12 +210,24 @@ export class World implements Shared {
 
   /** Why the cluster is not healthy, or null: all hosts up, every group whole. */
   get unhealthy(): string | null {
-    const { hosts, tables } = this.map;
+    const { hosts } = this.map;
     const down = this.hosts.find(({ id }) => !hosts[id]?.up);
     if (down) return `${down.id} is not up`;
     const silent = this.hosts.find(({ run }) => !run?.cluster.replica.mayAnswer);
     if (silent) return `${silent.id} does not answer`;
-    for (const [copies, table] of Object.entries(tables)) {
+    return this.#groupNotWhole();
+  }
+
+  #groupNotWhole(): string | null {
+    const known = this.#notWhole;
+    if (known?.map === this.map && known.hosts === this.hosts.length) return known.reason;
+    const reason = this.#findNotWhole();
+    this.#notWhole = { map: this.map, hosts: this.hosts.length, reason };
+    return reason;
+  }
+
+  #findNotWhole(): string | null {
+    for (const [copies, table] of Object.entries(this.map.tables)) {
       const wanted = Math.min(Number(copies), this.hosts.length);
       for (const [pg, { acting, insync }] of table.entries()) {
         if (acting.length !== wanted || insync.length !== wanted) {
