@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DecodeMemory } from './decode-memory.js';
 
 export type RecordErrorCode = 'WRONG_FORMAT';
 
@@ -18,6 +19,7 @@ export class RecordCodec<Value> {
   readonly #name: string;
   readonly #format: number;
   readonly #schema: z.ZodType<Value>;
+  readonly #memory = new DecodeMemory<Value>();
 
   /** `name` is what messages call it; what `schema` parses is the JSON without its format. */
   constructor(name: string, format: number, schema: z.ZodType<Value>) {
@@ -30,9 +32,13 @@ export class RecordCodec<Value> {
     return Buffer.from(JSON.stringify({ ...value, format: this.#format }));
   }
 
-  /** Throws RecordError WRONG_FORMAT for a value that a newer release wrote, or that is none. */
+  /** The value is not to be changed. Throws RecordError WRONG_FORMAT for one that a newer release wrote, or that is none. */
   decode(bytes: Uint8Array): Value {
-    const { format, ...rest } = this.#parse(bytes);
+    return this.#memory.decode(bytes, (text) => this.#decode(text));
+  }
+
+  #decode(text: string): Value {
+    const { format, ...rest } = this.#parse(text);
     if (typeof format === 'number' && format > this.#format) {
       throw new RecordError(
         'WRONG_FORMAT',
@@ -49,10 +55,10 @@ export class RecordCodec<Value> {
     return new RecordError('WRONG_FORMAT', `${this.#name} is damaged: ${reason}`);
   }
 
-  #parse(bytes: Uint8Array): Record<string, unknown> {
+  #parse(text: string): Record<string, unknown> {
     let json: unknown;
     try {
-      json = JSON.parse(Buffer.from(bytes).toString());
+      json = JSON.parse(text);
     } catch (error) {
       throw this.damaged((error as Error).message);
     }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DecodeMemory } from '../cluster/decode-memory.js';
 
 /** Who writes to an image: `/writer/<vdi>`. */
 export interface WriterRecord {
@@ -33,6 +34,8 @@ const schema = z.strictObject({
 /** Where the records of all images are. */
 export const WRITERS = '/writer/';
 
+const memory = new DecodeMemory<WriterRecord>();
+
 export function writerKey(vdi: number): string {
   return `${WRITERS}${vdi}`;
 }
@@ -43,7 +46,7 @@ export function encodeWriter(record: WriterRecord): Uint8Array {
 
 /** Throws a ZodError or SyntaxError for what is none. */
 export function decodeWriter(value: Uint8Array): WriterRecord {
-  return schema.parse(JSON.parse(Buffer.from(value).toString()));
+  return memory.decode(value, (text) => schema.parse(JSON.parse(text)));
 }
 
 /**

@@ -29,6 +29,8 @@ export interface PageAccount {
   pages: number;
 }
 
+type Pages = ReadonlyMap<number, Buffer>;
+
 /** What a sync found to be written when it began. */
 export interface FileSync {
   readonly number: number;
@@ -50,8 +52,11 @@ export class SimulatedFile {
   opens = 0;
   /** Whoever has the lock. */
   locked: object | null = null;
-  #current = new Map<number, Buffer>();
-  #durable = new Map<number, Buffer>();
+  #current: Pages = new Map<number, Buffer>();
+  #durable: Pages = new Map<number, Buffer>();
+  /** Whether it has the list of pages for itself: one that it shares is never changed. */
+  #hasOwnCurrent = true;
+  #hasOwnDurable = true;
   #durableSize = 0;
   /** Pages that may be changed in place. */
   readonly #own = new Set<number>();
@@ -140,8 +145,9 @@ export class SimulatedFile {
   cloneFrom(source: SimulatedFile): void {
     for (const index of [...this.#current.keys()]) this.#drop(index);
     source.#own.clear();
+    const current = this.#changingCurrent();
     for (const [index, page] of source.#current) {
-      this.#current.set(index, page);
+      current.set(index, page);
       this.#dirty.add(index);
       this.#account.pages++;
     }
@@ -161,8 +167,9 @@ export class SimulatedFile {
     if (sync.number < this.#syncsDone) return;
     this.#syncsDone = sync.number;
     for (const [index, page] of sync.pages) {
-      if (page === undefined) this.#durable.delete(index);
-      else this.#durable.set(index, page);
+      const durable = this.#changingDurable();
+      if (page === undefined) durable.delete(index);
+      else durable.set(index, page);
       if (this.#current.get(index) === page) this.#dirty.delete(index);
     }
     const shrunk = sync.size < this.#durableSize;
@@ -188,7 +195,7 @@ export class SimulatedFile {
         if (page === undefined) mixed.fill(0, at, at + SECTOR_BYTES);
         else page.copy(mixed, at, at, at + SECTOR_BYTES);
       }
-      this.#durable.set(index, mixed);
+      this.#changingDurable().set(index, mixed);
     }
   }
 
@@ -199,7 +206,7 @@ export class SimulatedFile {
     else if (kept === 1) this.finishSync(this.beginSync());
     if (kept !== 1 && this.size !== this.#durableSize) this.#durableSize = this.#sizeLeft(random);
     this.#trimDurable();
-    this.#current = new Map(this.#durable);
+    this.#shareDurable();
     this.size = this.#durableSize;
     this.#own.clear();
     this.#dirty.clear();
@@ -212,8 +219,9 @@ export class SimulatedFile {
   copy(account: PageAccount): SimulatedFile {
     this.#own.clear();
     const copy = new SimulatedFile(this.inode, account);
-    copy.#current = new Map(this.#current);
-    copy.#durable = new Map(this.#current);
+    this.#hasOwnCurrent = false;
+    copy.#durable = this.#current;
+    copy.#shareDurable();
     copy.size = this.size;
     copy.#durableSize = this.size;
     copy.names = this.names;
@@ -237,11 +245,30 @@ export class SimulatedFile {
     const last = Math.floor(size / PAGE_BYTES);
     const tail = size % PAGE_BYTES;
     const page = tail === 0 ? undefined : this.#durable.get(last);
-    if (page !== undefined && !isZero(page, tail)) this.#durable.set(last, zeroedFrom(page, tail));
-    if (this.#durable.size === 0) return;
-    for (const index of this.#durable.keys()) {
-      if (index > last || (index === last && tail === 0)) this.#durable.delete(index);
-    }
+    if (page !== undefined && !isZero(page, tail)) this.#changingDurable().set(last, zeroedFrom(page, tail));
+    const behind = [...this.#durable.keys()].filter((index) => index > last || (index === last && tail === 0));
+    if (behind.length === 0) return;
+    const durable = this.#changingDurable();
+    for (const index of behind) durable.delete(index);
+  }
+
+  /** What is read is what is on disk. */
+  #shareDurable(): void {
+    this.#current = this.#durable;
+    this.#hasOwnCurrent = false;
+    this.#hasOwnDurable = false;
+  }
+
+  #changingCurrent(): Map<number, Buffer> {
+    if (!this.#hasOwnCurrent) this.#current = new Map(this.#current);
+    this.#hasOwnCurrent = true;
+    return this.#current as Map<number, Buffer>;
+  }
+
+  #changingDurable(): Map<number, Buffer> {
+    if (!this.#hasOwnDurable) this.#durable = new Map(this.#durable);
+    this.#hasOwnDurable = true;
+    return this.#durable as Map<number, Buffer>;
   }
 
   #zeroTail(size: number): void {
@@ -251,7 +278,7 @@ export class SimulatedFile {
   }
 
   #drop(index: number): void {
-    this.#current.delete(index);
+    this.#changingCurrent().delete(index);
     this.#own.delete(index);
     this.#dirty.add(index);
     this.#account.pages--;
@@ -259,7 +286,7 @@ export class SimulatedFile {
 
   #setZeros(index: number): void {
     if (!this.#current.has(index)) this.#account.pages++;
-    this.#current.set(index, ZERO_PAGE);
+    this.#changingCurrent().set(index, ZERO_PAGE);
     this.#own.delete(index);
     this.#dirty.add(index);
   }
@@ -275,7 +302,7 @@ export class SimulatedFile {
     } else if (!whole) {
       page.copy(own);
     }
-    this.#current.set(index, own);
+    this.#changingCurrent().set(index, own);
     this.#own.add(index);
     this.#dirty.add(index);
     return own;

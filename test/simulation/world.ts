@@ -211,10 +211,8 @@ export class World implements Shared {
   /** Why the cluster is not healthy, or null: all hosts up, every group whole. */
   get unhealthy(): string | null {
     const { hosts } = this.map;
-    const down = this.hosts.find(({ id }) => !hosts[id]?.up);
-    if (down) return `${down.id} is not up`;
-    const silent = this.hosts.find(({ run }) => !run?.cluster.replica.mayAnswer);
-    if (silent) return `${silent.id} does not answer`;
+    for (const { id } of this.hosts) if (!hosts[id]?.up) return `${id} is not up`;
+    for (const { id, run } of this.hosts) if (!run?.cluster.replica.mayAnswer) return `${id} does not answer`;
     return this.#groupNotWhole();
   }
 
