@@ -11,7 +11,7 @@ import {
 import { HOSTS_PREFIX, type HostRecord, hostKey } from './host-record.js';
 import { decodeAliveRecord, decodeHostRecord, encodeHostRecord } from './host-records.js';
 import { nextMap } from './next-map.js';
-import type { NextMapOptions, ReachesReport, Report } from './observation.js';
+import type { NextMapOptions, Observed, ReachesReport, Report } from './observation.js';
 import { Observer } from './observer.js';
 import { ReportBox } from './report-box.js';
 import { hostsToReadmit, hostToEvict, unreachablePairs } from './unreachable.js';
@@ -45,6 +45,9 @@ export interface Decision {
   readonly reason: string;
   done(result: TransactionResult): void;
 }
+
+/** By host. */
+type Sights = Readonly<Record<string, Observed>>;
 
 interface Look {
   readonly map: ClusterMap;
@@ -242,7 +245,12 @@ export class Conductor {
     this.#look = null;
     if (look === null || this.#observer === null) return [];
     const reports = this.#reports.at(nowMs);
-    const decisions = [this.#replaceMap(look, reports, nowMs), this.#evict(look, nowMs), this.#readmit(look, reports)];
+    const observed = this.#observer.observed(nowMs);
+    const decisions = [
+      this.#replaceMap(look, reports, observed),
+      this.#evict(look, observed),
+      this.#readmit(look, reports),
+    ];
     return decisions.filter((decision) => decision !== null);
   }
 
@@ -250,10 +258,10 @@ export class Conductor {
    * Stores the next map, if nobody else stored one, if this is still the conductor, and if none of those it marks down
    * has renewed since: who renewed answers reads and writes.
    */
-  #replaceMap(look: Look, reports: readonly Report[], nowMs: number): Decision | null {
+  #replaceMap(look: Look, reports: readonly Report[], observed: Sights): Decision | null {
     const observer = this.#observer!;
     const records = [...look.hosts.values()].map(({ record }) => record);
-    const next = nextMap(look.map, records, observer.observed(nowMs), reports, this.#options);
+    const next = nextMap(look.map, records, observed, reports, this.#options);
     if (next === look.map) {
       this.#reports.settle(reports);
       return null;
@@ -285,9 +293,9 @@ export class Conductor {
    * Throws out a host that others cannot reach, and one that was given up by force and still renews. It is down when its
    * heartbeat was seen unchanged for a TTL, as any other.
    */
-  #evict({ map, mapRevision, hosts, evicted }: Look, nowMs: number): Decision | null {
+  #evict({ map, mapRevision, hosts, evicted }: Look, observed: Sights): Decision | null {
     const banned = [...hosts.values()].find(({ record }) => record.banned && !evicted.has(record.id))?.record.id;
-    const unreachable = unreachablePairs(this.#observer!.observed(nowMs), this.#options.ttlMs);
+    const unreachable = unreachablePairs(observed, this.#options.ttlMs);
     const host = banned ?? hostToEvict(map, unreachable, evicted);
     if (host === null) return null;
     const value = Buffer.from(JSON.stringify({ reason: banned === undefined ? 'unreachable' : 'banned' }));

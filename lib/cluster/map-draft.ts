@@ -17,6 +17,8 @@ export class MapDraft {
   readonly #disks: Record<number, MapDisk>;
   readonly #tables: Record<number, MapGroup[]>;
   readonly #diskRecords = new Map<number, HostDiskRecord>();
+  /** Null once a disk came or went: the steps ask for them again and again. */
+  #diskNumbers: readonly number[] | null = null;
   #isChanged = false;
 
   constructor(
@@ -87,8 +89,9 @@ export class MapDraft {
 
   // Disks.
 
-  get diskNumbers(): number[] {
-    return Object.keys(this.#disks).map(Number);
+  get diskNumbers(): readonly number[] {
+    this.#diskNumbers ??= Object.keys(this.#disks).map(Number);
+    return this.#diskNumbers;
   }
 
   disk(number: number): MapDisk | undefined {
@@ -103,11 +106,13 @@ export class MapDraft {
     const before = this.#disks[number];
     if (before !== undefined && isSameDisk(before, disk)) return;
     this.#disks[number] = disk;
+    if (before === undefined) this.#diskNumbers = null;
     this.#isChanged = true;
   }
 
   forgetDisk(number: number): void {
     delete this.#disks[number];
+    this.#diskNumbers = null;
     this.#isChanged = true;
   }
 

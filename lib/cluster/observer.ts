@@ -93,7 +93,9 @@ export class Observer {
 
   /** What it knows at `nowMs`, by host. */
   observed(nowMs: number): Record<string, Observed> {
-    return Object.fromEntries([...this.#hosts].map(([id, view]) => [id, observedOf(view, nowMs)]));
+    const observed: Record<string, Observed> = {};
+    for (const [id, view] of this.#hosts) observed[id] = observedOf(view, nowMs);
+    return observed;
   }
 
   /** Revision of a host's heartbeat as it was seen last; 0 where there is none. */
@@ -140,14 +142,15 @@ function noteDisks(view: HostView, nowMs: number): void {
 }
 
 function observedOf(view: HostView, nowMs: number): Observed {
-  const disks = (view.record?.disks ?? []).map(({ number, opens, room }): [number, ObservedDisk] => {
-    return [number, { opens, room, openMs: nowMs - (view.openSinceMs.get(number) ?? nowMs) }];
-  });
+  const disks: Record<number, ObservedDisk> = {};
+  for (const { number, opens, room } of view.record?.disks ?? []) {
+    disks[number] = { opens, room, openMs: nowMs - (view.openSinceMs.get(number) ?? nowMs) };
+  }
   return {
     incarnation: view.record?.incarnation ?? 0,
     bootId: view.record?.bootId ?? '',
     adopted: view.record?.adopted ?? 0,
-    disks: Object.fromEntries(disks),
+    disks,
     unchangedMs: nowMs - view.firstSeenAtMs,
     renewedMs: view.storedAfterMs === null ? null : nowMs - view.storedAfterMs,
     downMs: view.downSinceMs === null ? 0 : nowMs - view.downSinceMs,

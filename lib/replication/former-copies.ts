@@ -69,8 +69,11 @@ export class FormerCopies {
   }
 
   #formerBy(map: ClusterMap): (group: GroupName) => boolean {
-    const zones = zonesForData(map);
-    return (group) => isFullWithout(map, group, this.#disk.number, zones);
+    let zones: number | null = null;
+    return (group) => {
+      zones ??= zonesForData(map);
+      return isFullWithout(map, group, this.#disk.number, zones);
+    };
   }
 
   /** Resolves when nothing is being deleted of a group that the disk has become a member of. */

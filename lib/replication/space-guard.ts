@@ -34,7 +34,8 @@ export class SpaceGuard {
   readonly #context: SpaceGuardContext;
   /** Of which writer it knows anything: another one may have changed everything meanwhile. */
   #writer: Writer | null = null;
-  readonly #known = new LRUCache<string, true>({ max: INDEXES_MAX });
+  /** Made when there is something to know: it has its whole size at once, and hardly an image ever needs it. */
+  #known: LRUCache<string, true> | null = null;
 
   constructor(context: SpaceGuardContext) {
     this.#context = context;
@@ -44,15 +45,15 @@ export class SpaceGuard {
   before(writer: Writer, chain: Chain, index: number, change: Change): Promise<void> | null {
     if (this.#writer !== writer) {
       this.#writer = writer;
-      this.#known.clear();
+      this.#known?.clear();
     }
     const use = useOf(change);
     const { layer } = chain.layers[0]!;
     // What gives space back, in whole or in part, may have to ask for it again.
-    if (use !== 'write' && this.#known.size > 0) this.#known.delete(keyOf('write', layer, index));
+    if (use !== 'write' && this.#known) this.#known.delete(keyOf('write', layer, index));
     if (use === null) return null;
     const full = this.#fullDisks(chain.family, index);
-    if (full.length === 0 || this.#known.has(keyOf(use, layer, index))) return null;
+    if (full.length === 0 || this.#known?.has(keyOf(use, layer, index))) return null;
     return this.#ask(writer, chain, index, use, full);
   }
 
@@ -63,7 +64,9 @@ export class SpaceGuard {
     const lacking = disks.filter((disk, at) => answers[at]?.get(disk) === true && full.includes(disk));
     if (lacking.length > 0) throw new NoSpaceError(lacking);
     // A disk that is no member any more need not have any.
-    if (use === 'write' && this.#writer === writer) this.#known.set(keyOf(use, chain.layers[0]!.layer, index), true);
+    if (use !== 'write' || this.#writer !== writer) return;
+    this.#known ??= new LRUCache({ max: INDEXES_MAX });
+    this.#known.set(keyOf(use, chain.layers[0]!.layer, index), true);
   }
 
   #fullDisks(family: number, index: number): number[] {

@@ -43,6 +43,10 @@ export class Administrator {
     this.#guests = guests;
   }
 
+  get isIdle(): boolean {
+    return this.#running.size === 0;
+  }
+
   /** What is under way, in words. */
   get waitsFor(): string[] {
     return [...this.#running.values()];

@@ -174,18 +174,21 @@ export class ImageModel {
 
   /** To be told when a read begins; what is answered checks what it has returned. Throws where that cannot be. */
   beginRead(reader: object | null, offset: number, length: number): (data: Buffer) => void {
-    const allowed = new Map<number, readonly ModelWrite[]>();
+    // Of each sector, in their order.
+    const allowed: (readonly ModelWrite[])[] = [];
     const began = ++this.#time;
-    for (const sector of sectorsOf(offset, length)) {
-      allowed.set(sector, this.#sectors.get(sector)?.possible(reader) ?? NOTHING);
+    for (let at = offset; at < offset + length; at += SECTOR_BYTES) {
+      allowed.push(this.#sectors.get(at / SECTOR_BYTES)?.possible(reader) ?? NOTHING);
     }
     const pending: PendingRead = { start: offset, end: offset + length, since: [] };
     this.#reads.add(pending);
     return (data) => {
       this.#reads.delete(pending);
-      for (const [sector, before] of allowed) {
+      for (let number = 0; number < allowed.length; number++) {
+        const before = allowed[number]!;
+        const at = offset + number * SECTOR_BYTES;
+        const sector = at / SECTOR_BYTES;
         const history = this.#sectors.get(sector);
-        const at = sector * SECTOR_BYTES;
         const stamp = stampOf(data, at - offset, at);
         const now = history?.possible(reader) ?? NOTHING;
         // Most often there is one thing that it can show.

@@ -133,7 +133,7 @@ function takeTurns({ scheduler }: World, workload: Workload, steps: readonly Pla
 async function settle(world: World, workload: Workload, caretaker: Caretaker, runFor: RunFor): Promise<void> {
   const reasons = () => [...workload.waitsFor, world.unhealthy, caretaker.waitsFor].filter((reason) => reason !== null);
   // Asked before each event: what takes longest to find out comes last.
-  const isSettled = () => world.unhealthy === null && workload.waitsFor.length === 0 && caretaker.waitsFor === null;
+  const isSettled = () => world.unhealthy === null && workload.isIdle && caretaker.waitsFor === null;
   if (await runFor(SETTLE_MS, isSettled)) {
     if (world.failure === null) world.trace.note('world', `given up: ${reasons().join('; ')}`);
     return;

@@ -117,6 +117,15 @@ export class Workload {
     else place.guest?.step(random);
   }
 
+  /** Whether all is answered. */
+  get isIdle(): boolean {
+    for (const guest of this.#guests) {
+      if (!guest.isIdle) return false;
+      if (guest.isDead) this.#guests.delete(guest);
+    }
+    return this.#administrator.isIdle;
+  }
+
   /** What is not answered yet, in words. */
   get waitsFor(): string[] {
     for (const guest of this.#guests) if (guest.isDead && guest.isIdle) this.#guests.delete(guest);
