@@ -278,6 +278,45 @@ test("a snapshot is deleted, though the store's answer is lost", async (t) => {
   });
 });
 
+test('a snapshot is deleted, though another host has removed it before this one could', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];
+    const { vdis, coordination } = first.run!;
+    await openAll(world, 'a', OBJECT_BYTES);
+    const { id } = await vdis.snapshot('a', 'monday');
+    await vdis.load(id);
+    const carryOut = coordination.transaction.bind(coordination);
+    coordination.transaction = async (transaction) => {
+      coordination.transaction = carryOut;
+      const result = await carryOut(transaction);
+      // As a worker does that starts.
+      await second.run!.vdis.removeIfUnused(id);
+      return result;
+    };
+    await vdis.deleteSnapshot('a', 'monday');
+    await t.exception(vdis.deleteSnapshot('a', 'monday'), /has no snapshot monday/);
+    t.absent(vdis.loaded(id));
+  });
+});
+
+test('an image is renamed, though what it replaces is removed by another host at once', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];
+    const { vdis, coordination } = first.run!;
+    await openAll(world, 'a', OBJECT_BYTES);
+    const [here] = (await openAll(world, 'b', OBJECT_BYTES)) as [Vdi];
+    const carryOut = coordination.transaction.bind(coordination);
+    coordination.transaction = async (transaction) => {
+      coordination.transaction = carryOut;
+      const result = await carryOut(transaction);
+      await second.run!.vdis.removeIfUnused(here.id);
+      return result;
+    };
+    await vdis.rename('a', 'b', 0);
+    t.absent(vdis.loaded(here.id));
+  });
+});
+
 test('who is reading a snapshot while it is deleted hears that it is gone', async (t) => {
   await onThreeHosts(async (world) => {
     const { vdis } = world.hosts[0]!.run!;

@@ -214,14 +214,19 @@ export class Vdis {
     const lost = await this.catalog.rename(name, newName, flags, request);
     for (const each of [newName, name]) {
       const entry = await this.catalog.named(each);
-      if (entry) await this.#loaded.get(entry.record.vdi)?.reload();
+      if (entry) await this.#reload(entry.record.vdi);
     }
     if (lost !== null) await this.#lostName(lost);
   }
 
   async #lostName(id: number): Promise<void> {
-    await this.#loaded.get(id)?.reload();
+    await this.#reload(id);
     await this.removeIfUnused(id);
+  }
+
+  /** An image whose name is gone may have been removed by another host since. */
+  async #reload(id: number): Promise<void> {
+    await this.#loaded.get(id)?.reload().catch(ifGone);
   }
 
   /** Removes an image that has neither name nor handle. */
@@ -250,9 +255,12 @@ export class Vdis {
   }
 
   async #remove(id: number): Promise<void> {
-    if (this.#isUsed(id) || !(await this.catalog.removal(id))) return;
+    if (this.#isUsed(id)) return;
+    const stored = await this.catalog.vdi(id);
+    if (stored && !stored.record.unlinked) return;
     const vdi = this.#loaded.get(id) ?? (await this.#load(id).catch(ifGone));
-    if (!vdi || !(await this.#removeStepwise(vdi))) return;
+    // Another host may have been faster.
+    if (!vdi || (stored && !(await this.#removeStepwise(vdi)))) return;
     vdi.close();
     this.#loaded.delete(id);
     // Whoever is up knows that the image is gone, and nobody asks for its writer any more.
