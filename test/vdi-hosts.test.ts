@@ -26,6 +26,17 @@ const codeOf = (error: { code?: string }) => error.code;
 
 const filled = (length: number, byte: number) => Buffer.alloc(length, byte);
 
+/** Has the host be away for so long, when something is looked for in the image, that it comes back with another incarnation. */
+function away(world: World, host: SimulatedHost, { objects }: Vdi): void {
+  const next = objects.next.bind(objects);
+  objects.next = async (...parameters) => {
+    objects.next = next;
+    host.pauseFor(20_000);
+    await after(world, 40_000);
+    return next(...parameters);
+  };
+}
+
 test('what one host makes longer is as long on the others, at once', async (t) => {
   await onThreeHosts(async (world) => {
     const [here, there, elsewhere] = (await openAll(world, 'a')) as [Vdi, Vdi, Vdi];
@@ -314,6 +325,36 @@ test('an image is renamed, though what it replaces is removed by another host at
     };
     await vdis.rename('a', 'b', 0);
     t.absent(vdis.loaded(here.id));
+  });
+});
+
+test('a clone goes on from a source as long as it is, though its host has lost the role meanwhile', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];
+    const { vdis } = first.run!;
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await vdis.snapshot('a', 'monday');
+    await here.write(3 * OBJECT_BYTES, filled(KIB, 1));
+    away(world, first, here);
+    const { id } = await vdis.clone('a', 'b');
+    for (const vdi of [here, there, await vdis.load(id)]) {
+      t.alike(await contents(vdi, 3 * OBJECT_BYTES, 8 * KIB), filled(KIB, 1));
+    }
+  });
+});
+
+test('a part of a sparse image is shared, though its host has lost the role meanwhile', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first] = world.hosts as [SimulatedHost, SimulatedHost, SimulatedHost];
+    const { vdis } = first.run!;
+    const [here] = (await openAll(world, 'a')) as [Vdi];
+    const [target, seen] = (await openAll(world, 'b')) as [Vdi, Vdi];
+    await here.write(3 * OBJECT_BYTES, filled(KIB, 1));
+    away(world, first, target);
+    t.ok(await vdis.share(here, target, 3 * OBJECT_BYTES, 3 * OBJECT_BYTES + KIB));
+    t.alike(await contents(seen, 3 * OBJECT_BYTES, 8 * KIB), filled(KIB, 1));
+    await here.write(0, filled(KIB, 2));
+    t.alike(await contents(here, 0, KIB), filled(KIB, 2));
   });
 });
 

@@ -69,7 +69,10 @@ export interface RoleOptions
   acquired(writer: Writer, equalized: () => Promise<boolean>): Promise<void>;
 }
 
-/** A role that is held back, everything equal, flushed and retired, until it goes on or `thaw` is called. */
+/**
+ * A role that is held back, everything equal, flushed and retired, until it goes on or `thaw` is called, or the role is
+ * lost.
+ */
 export interface FrozenRole extends GenerationStep {
   /** The transaction has stored the step. Resolves when every host that is up knows the generation. */
   advance(): Promise<void>;
@@ -91,6 +94,8 @@ export class WriterRole {
   #equalizer: Equalizer | null = null;
   #taking: Promise<void> | null = null;
   #releasing: Promise<boolean> | null = null;
+  /** Lets the role go that a step holds back. */
+  #thaw: (() => void) | null = null;
   #fenced: Readonly<Record<string, number>> = {};
   /** The highest generation of which the record that says so was read. */
   #fencedBy = -1;
@@ -472,14 +477,7 @@ export class WriterRole {
     this.#settleOlder(writer);
     if (!writer.isOlderDone || writer.isStopped) return null;
     if (this.#releasing || this.#taking || writer.stopped) return null;
-    let thaw = () => {};
-    this.#releasing = new Promise((resolve) => {
-      thaw = () => {
-        this.#releasing = null;
-        writer.reopen();
-        resolve(false);
-      };
-    });
+    const thaw = this.#holdBack(writer);
     const step = await this.#freeze(writer, ends).catch(() => null);
     if (!step) {
       thaw();
@@ -488,10 +486,7 @@ export class WriterRole {
     return {
       ...step,
       advance: async () => {
-        this.#drop(writer, true);
-        const incarnation = this.#context.incarnation();
-        const isFresh = await this.#refresh();
-        const isKnown = isFresh && (await this.#beginAfterFence(writer.generation + 1, incarnation)) !== null;
+        const isKnown = this.#thaw === thaw && (await this.#advance(writer));
         thaw();
         // Whoever takes the role fences, unless the generation after this one is known already.
         if (!isKnown) await this.take('equalize', Number.POSITIVE_INFINITY);
@@ -501,6 +496,31 @@ export class WriterRole {
         thaw();
       },
     };
+  }
+
+  /** Nobody takes the role or gives it until the answer is called, or it is lost. */
+  #holdBack(writer: Writer): () => void {
+    let resolve: (isGiven: boolean) => void;
+    this.#releasing = new Promise((done) => {
+      resolve = done;
+    });
+    const thaw = () => {
+      if (this.#thaw !== thaw) return;
+      this.#thaw = null;
+      this.#releasing = null;
+      writer.reopen();
+      resolve(false);
+    };
+    this.#thaw = thaw;
+    return thaw;
+  }
+
+  /** The role goes on under the generation that a step has stored; false: it has to be taken anew. */
+  async #advance(writer: Writer): Promise<boolean> {
+    this.#stop(writer, true);
+    const incarnation = this.#context.incarnation();
+    const isFresh = await this.#refresh();
+    return isFresh && (await this.#beginAfterFence(writer.generation + 1, incarnation)) !== null;
   }
 
   async #freeze(writer: Writer, ends: readonly string[]): Promise<GenerationStep | null> {
@@ -525,6 +545,13 @@ export class WriterRole {
   }
 
   #drop(writer: Writer, clean = false): void {
+    const isLost = this.#writer === writer;
+    this.#stop(writer, clean);
+    // A step would be refused by the store, once somebody has the role: nobody has to wait for that, least of all itself.
+    if (isLost) this.#thaw?.();
+  }
+
+  #stop(writer: Writer, clean: boolean): void {
     writer.stop();
     if (this.#writer !== writer) return;
     this.#unflushed = !clean;

@@ -57,6 +57,14 @@ async function isHole(source: Vdi, start: number, end: number): Promise<boolean>
   return data === null || data >= end;
 }
 
+/**
+ * While a step holds the image back: also where this host has lost the role meanwhile, as nothing is stored then if anybody
+ * else has had it.
+ */
+function sizeOf(vdi: Vdi): number {
+  return vdi.attributes().size;
+}
+
 /** What the target's record becomes: it reaches at least to the end of the range. */
 function grown(record: VdiRecord, family: number, parent: number, end: number, time: Timestamp): VdiRecord {
   const size = Math.max(record.size, end);
@@ -121,7 +129,7 @@ export class Cloner {
   async #step(both: Both, steps: readonly GenerationStep[], attempt: Attempt): Promise<Stepped<FamilyRecord | null>> {
     const done = await this.#doneBefore(both, attempt);
     if (done) return { stored: false, result: done };
-    if (both.end > both.source.size) return NO_PLAN;
+    if (both.end > sizeOf(both.source)) return NO_PLAN;
     const change = (await this.#continues(both)) ?? (await this.#begins(both));
     return change ? this.#store(both, steps, change, attempt) : NO_PLAN;
   }
@@ -165,7 +173,7 @@ export class Cloner {
       if (untouched && parent !== null && !merging) return pushLayer(family, target.id, parent, Math.min(limit, end));
       // What has a name already is never written, and needs no new layer.
       if (source.isSnapshot) return pushLayer(family, target.id, top, end);
-      return pushLayer(pushLayer(family, source.id, top, source.size), target.id, top, end);
+      return pushLayer(pushLayer(family, source.id, top, sizeOf(source)), target.id, top, end);
     };
   }
 

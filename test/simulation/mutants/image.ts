@@ -174,9 +174,9 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'lib/replication/role.js',
-        find: 'const isKnown = isFresh && (await this.#beginAfterFence(writer.generation + 1, incarnation)) !== null;',
+        find: 'return isFresh && (await this.#beginAfterFence(writer.generation + 1, incarnation)) !== null;',
         replace:
-          'const isKnown = isFresh && this.#begin(writer.generation + 1, incarnation, null, this.#context.map()) !== null;',
+          'return isFresh && this.#begin(writer.generation + 1, incarnation, null, this.#context.map()) !== null;',
       },
     ],
     tests: ['vdi-hosts'],
