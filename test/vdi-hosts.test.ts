@@ -358,6 +358,57 @@ test('a part of a sparse image is shared, though its host has lost the role mean
   });
 });
 
+test('an image that was cut elsewhere is no longer for a write that its guest hears of late', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await here.write(0, filled(KIB, 1));
+    const write = here.objects.write.bind(here.objects);
+    let tell = () => {};
+    here.objects.write = async (...parameters) => {
+      here.objects.write = write;
+      await write(...parameters);
+      // As where its host has no right to answer for a while.
+      await new Promise<void>((resolve) => {
+        tell = resolve;
+      });
+    };
+    const written = here.write(8 * KIB, filled(KIB, 2));
+    await after(world, 1000);
+    await there.resize(4 * KIB);
+    await here.write(0, filled(KIB, 3));
+    tell();
+    await written;
+    t.is((await here.current()).size, 4 * KIB);
+    t.is((await there.current()).size, 4 * KIB);
+  });
+});
+
+test('a late answer to changed attributes is no word on how far the image may reach', async (t) => {
+  await onThreeHosts(async (world) => {
+    const { coordination } = world.hosts[0]!.run!;
+    const [first, second, third] = (await openAll(world, 'a')) as [Vdi, Vdi, Vdi];
+    await second.write(0, filled(KIB, 1));
+    const carryOut = coordination.transaction.bind(coordination);
+    let answer = () => {};
+    coordination.transaction = async (transaction) => {
+      coordination.transaction = carryOut;
+      const result = await carryOut(transaction);
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      return result;
+    };
+    const changed = first.setAttributes((record) => ({ ...record, mode: 0o644 }));
+    await after(world, 100);
+    await first.write(0, filled(KIB, 2));
+    answer();
+    t.is((await changed).mode, 0o644);
+    await first.write(2 * OBJECT_BYTES, filled(KIB, 3));
+    world.hosts[0]!.kill();
+    t.alike(await contents(third, 2 * OBJECT_BYTES, KIB), filled(KIB, 3));
+  });
+});
+
 test('who is reading a snapshot while it is deleted hears that it is gone', async (t) => {
   await onThreeHosts(async (world) => {
     const { vdis } = world.hosts[0]!.run!;

@@ -273,7 +273,8 @@ export class Vdi implements ImageOptions {
       const start = offset - index * OBJECT_BYTES;
       if (start + data.length <= OBJECT_BYTES) await this.objects.write(index, start, data, opened);
       else await this.#writeAcross(offset, data, opened);
-      if (end > this.#size) this.#size = end;
+      // Where that is heard late, what holds now was found by a later role: another host may have cut the image.
+      if (end > this.#size && end <= this.#reach) this.#size = end;
       this.#dataChanged();
     } finally {
       this.#ranges.release(range);
@@ -493,9 +494,10 @@ export class Vdi implements ImageOptions {
         const ctime = this.#holds ? this.#ctimeOver(stored) : stored.ctime;
         return { ...change({ ...stored, mtime: before, ctime }), size, bound, ...(cutting && { cutting }) };
       });
-      this.#stored(record);
       // Unless it was set, a write that came meanwhile has the later one.
       if (compareTimes(record.mtime, before) !== 0) this.#mtime = record.mtime;
+      // By the time that this is heard, the size and bound that it tells may be those of an earlier role.
+      await this.refresh();
       return this.record;
     });
   }
