@@ -358,6 +358,21 @@ test('a part of a sparse image is shared, though its host has lost the role mean
   });
 });
 
+test('a write that is refused for want of space makes no image longer', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await here.write(0, filled(KIB, 1));
+    for (const host of world.hosts) for (const disk of host.disks.slots.keys()) host.crowd(disk, 0.5);
+    await after(world, 60_000);
+    t.is(await here.write(OBJECT_BYTES, filled(KIB, 2)).catch((error) => error.code), 'ENOSPC');
+    t.is(await here.write(2 * OBJECT_BYTES, filled(KIB, 2)).catch((error) => error.code), 'ENOSPC');
+    for (const host of world.hosts) host.uncrowd();
+    await after(world, 60_000);
+    await there.write(0, filled(KIB, 3));
+    t.is((await there.current()).size, KIB);
+  });
+});
+
 test('an image that was cut elsewhere is no longer for a write that its guest hears of late', async (t) => {
   await onThreeHosts(async (world) => {
     const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];

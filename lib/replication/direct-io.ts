@@ -3,6 +3,7 @@ import { findWritable, writeThen } from '../store/object-write.js';
 import type { DirectChange } from './direct-change.js';
 import type { ImageView } from './image-refresh.js';
 import type { Member } from './member.js';
+import { type ImageOptions, OBJECT_BYTES } from './object-io.js';
 import type { OwnCopies, OwnCopy } from './own-copies.js';
 import type { WriterRole } from './role.js';
 
@@ -27,11 +28,13 @@ export class DirectIo {
   readonly #context: DirectContext;
   readonly #image: ImageView;
   readonly #role: WriterRole;
+  readonly #reaches: ImageOptions['reaches'];
 
-  constructor(context: DirectContext, image: ImageView, role: WriterRole) {
+  constructor(context: DirectContext, image: ImageView, role: WriterRole, reaches: ImageOptions['reaches']) {
     this.#context = context;
     this.#image = image;
     this.#role = role;
+    this.#reaches = reaches;
   }
 
   /** Null where it has to be read in the ordinary way. Throws FencedError. */
@@ -80,9 +83,11 @@ export class DirectIo {
     const lock = locks.tryShared(family, index);
     if (!lock) return null;
     const file = findWritable(disk, family, index, layer, offset, source.length);
-    if (!file) {
+    // Not before it is known to be carried out: what is refused makes no image longer.
+    const admission = file && this.#reaches(index * OBJECT_BYTES + offset + source.length);
+    if (!file || admission) {
       lock.release();
-      return null;
+      return admission?.then(ordinary) ?? null;
     }
     const target = { vdi, copies, pg, disk: disk.number, since, chain, index, object };
     const change = writer.beginDirect(target, offset, source);

@@ -3,7 +3,7 @@ import { ImageReader } from './image-reader.js';
 import { ImageRefresh, type ImageView, isGone } from './image-refresh.js';
 import { ImageSurvey, type SurveyContext } from './image-survey.js';
 import type { AttributesRequest, Change } from './messages.js';
-import { type ImageAttributes, type ImageObjects, type ImageOptions, type NewRole, OBJECT_BYTES } from './object-io.js';
+import type { ImageAttributes, ImageObjects, ImageOptions, NewRole } from './object-io.js';
 import { type RoleContext, WriterRole } from './role.js';
 import { truncate } from './truncation.js';
 import type { Writer } from './writer.js';
@@ -54,7 +54,7 @@ export class ReplicatedImage implements ImageObjects {
     });
     this.#reader = new ImageReader(context, view, this.role);
     this.#survey = new ImageSurvey(context, view, this.role, this.#reader);
-    this.#direct = new DirectIo(context, view, this.role);
+    this.#direct = new DirectIo(context, view, this.role, (end) => image.reaches(end));
   }
 
   get held(): number | null {
@@ -113,8 +113,6 @@ export class ReplicatedImage implements ImageObjects {
   write(index: number, offset: number, source: Buffer, opened: number): Promise<void> {
     if (source.length === 0) return Promise.resolve();
     try {
-      const held = this.role.ready(opened) && this.#image.reaches(index * OBJECT_BYTES + offset + source.length);
-      if (held) return held.then(() => this.write(index, offset, source, opened));
       const ordinary = () => this.#change(index, { kind: 'write', offset, data: source }, opened);
       return this.#direct.write(index, offset, source, opened, ordinary) ?? ordinary();
     } catch (error) {
