@@ -124,7 +124,10 @@ export interface ImageObjects {
   seek(index: number, offset: number, data: boolean, opened: number): Promise<number | null>;
   /** Everything that was written to the image before the call is durable when it resolves. */
   flush(opened: number): Promise<void>;
-  /** Removes what the top layer has at or beyond `size` bytes of the image, and cuts the object that it falls into. */
+  /**
+   * Removes what the top layer has at or beyond `size` bytes of the image, and cuts the object that it falls into; durable
+   * when it resolves, unless the role was lost meanwhile.
+   */
   truncate(size: number): Promise<void>;
   /** The highest byte of the image that the top layer holds (0 if none), below `bound`. */
   end(bound: number): Promise<number>;

@@ -156,6 +156,7 @@ export class ReplicatedImage implements ImageObjects {
         return true;
       },
     });
+    await this.role.flush(NO_HANDLE);
   }
 
   recheck(): Promise<void> {
@@ -175,11 +176,12 @@ export class ReplicatedImage implements ImageObjects {
       end: (bound) => this.#survey.endFor(writer, bound),
       truncate: async (size) => {
         if (!(await equalized())) return false;
-        return truncate(size, {
+        const isCut = await truncate(size, {
           next: (range) => this.#survey.nextFor(writer, range, this.#top()),
           cut: async (index, length) =>
             (await writer.change(this.#image.chain(), index, { kind: 'cut', length })) !== null,
         });
+        return isCut && writer.flush(this.#image.chain());
       },
     };
   }

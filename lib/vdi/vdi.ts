@@ -75,8 +75,9 @@ export class Vdi implements ImageOptions {
   /** When its data was last changed by this process: its ctime, unless that is later. */
   #changed: Timestamp = { seconds: 0, nanoseconds: 0 };
   /**
-   * Whether the cut that the stored record tells of has been made. The next change of the record takes the mark away;
-   * until then it is harmless, since `bound` is the size: nothing can lie beyond it that another cut would lose.
+   * Whether the cut that the stored record tells of has been made, and is durable: a power cut would else bring back what
+   * was cut off, with nobody who knows. The next change of the record takes the mark away; until then it is harmless,
+   * since `bound` is the size: nothing can lie beyond it that another cut would lose.
    */
   #cutMade = false;
   #isRemoved = false;
