@@ -1,10 +1,11 @@
-import { rm, statfs, truncate, writeFile } from 'node:fs/promises';
+import { open, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { type Chain, OBJECT_BYTES } from '../lib/replication/object-io.js';
 import { NOTHING } from '../lib/store/entry.js';
 import type { Disk } from '../lib/store/index.js';
 import { reserveOf } from '../lib/store/space.js';
+import { SYSTEM } from '../lib/store/system.js';
 import { DiskObjects } from './helpers/disk-objects.js';
 import { chainOf, newDisk, openDisk, readAt, smallFilesystem } from './helpers/disks.js';
 import { until } from './helpers/until.js';
@@ -162,4 +163,26 @@ test('writes go through an image that was allocated without a word in the index'
   }
   t.is(commits, 0);
   t.is(await objects.end(chain, 1e9), OBJECT_BYTES);
+});
+
+test('after a power cut an object ends where its end is noted, whatever its file has behind', async (t) => {
+  const disk = await newDisk(t, { replicated: true });
+  const objects = new DiskObjects([disk]);
+  const chain = chainOf(1, 1);
+  await objects.write(chain, 0, 0, Buffer.alloc(4096, 1));
+  await objects.allocate(chain, 0, 12_288);
+  await objects.flush(chain);
+  await disk.close();
+  // As of a write whose note of a new end was lost.
+  const groups = join(disk.directory, 'objects');
+  const [group] = await readdir(groups);
+  const [name] = await readdir(join(groups, group!));
+  const file = await open(join(groups, group!, name!), 'r+');
+  await file.write(Buffer.alloc(4096, 2), 0, 4096, 20_480);
+  await file.close();
+  const system = { ...SYSTEM, bootId: () => 'another' };
+  const again = new DiskObjects([await openDisk(t, disk.directory, { replicated: true, system })]);
+  t.is(await again.end(chain, 1e9), 12_288);
+  t.alike(await readAt(again, chain, 0, 20_480, 4096), Buffer.alloc(4096));
+  t.alike(await readAt(again, chain, 0, 0, 4096), Buffer.alloc(4096, 1));
 });

@@ -14,7 +14,7 @@ import { GroupRecords } from './group-records.js';
 import { Health } from './health.js';
 import { type DiskIdentity, type DiskRecord, type ExpectedDisk, writeRecord } from './identity.js';
 import { LayerState } from './layer-state.js';
-import { replaceLost } from './lost-files.js';
+import { settleFiles } from './lost-files.js';
 import { ObjectFiles } from './object-files.js';
 import { ObjectIndex } from './object-index.js';
 import { PairTable } from './pair-table.js';
@@ -226,7 +226,7 @@ export class Disk extends EventEmitter<DiskEvents> {
       this.index.setBoot(boot, false);
     });
     disposeReplaced();
-    if (rebooted) await replaceLost(this);
+    if (rebooted) await settleFiles(this);
     this.replaced.inherit();
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));

@@ -41,6 +41,22 @@ async function eachRun(
   }
 }
 
+/** Makes zeros of all that a file has from `end` on. Answers whether there was anything. */
+export async function clearBehind(disk: Disk, fd: number, end: number): Promise<boolean> {
+  let isChanged = false;
+  await disk.chunks.with(async (chunk) => {
+    for (let position = end; ; position += CHUNK_BYTES) {
+      const filled = await disk.io.read(fd, chunk, CHUNK_BYTES, position);
+      await eachRun(chunk, filled, false, async (start, stop) => {
+        isChanged = true;
+        await disk.io.write(fd, ZEROS, 0, stop - start, position + start);
+      });
+      if (filled < CHUNK_BYTES) return;
+    }
+  });
+  return isChanged;
+}
+
 /** Gives the file all blocks of an object. What it holds stays. Throws ENOSPC. */
 export async function fillObject(disk: Disk, file: OpenFile): Promise<void> {
   if (await isWhole(disk, file)) return;
