@@ -524,6 +524,34 @@ test('a removed image is gone on every host, and so is its space', async (t) => 
   });
 });
 
+test('an image is removed, though the store does not answer while hosts are to hear of it', async (t) => {
+  await onThreeHosts(async (world) => {
+    const { vdis, coordination } = world.hosts[0]!.run!;
+    const [here] = (await openAll(world, 'a')) as [Vdi];
+    // Its size is less than what is stored as the bound.
+    await here.write(0, filled(8 * KIB, 1));
+    const carryOut = coordination.transaction.bind(coordination);
+    const read = coordination.get.bind(coordination);
+    coordination.transaction = async (transaction) => {
+      const result = await carryOut(transaction);
+      if (!transaction.success?.some((each) => 'delete' in each && each.delete === `/vdi/${here.id}`)) return result;
+      coordination.get = (key) => {
+        if (key !== '/map') return read(key);
+        coordination.get = read;
+        return Promise.reject(new CoordinationError('UNAVAILABLE', 'no answer'));
+      };
+      return result;
+    };
+    let isRemoved = false;
+    void vdis.unlink('a').then(() => {
+      isRemoved = true;
+    });
+    await after(world, 60_000);
+    t.ok(isRemoved);
+    t.alike(world.store.peekRange('/writer/'), []);
+  });
+});
+
 test('the writer role is given back some time after the last close, and flushed before', async (t) => {
   await onThreeHosts(async (world) => {
     const [first] = world.hosts;

@@ -175,6 +175,8 @@ export class Vdi implements ImageOptions {
 
   /** See ImageOptions: finishes a cut that an earlier holder had begun, and finds the size that it had reached. */
   async acquired(role: NewRole): Promise<void> {
+    // It was taken once more only for all hosts to hear that the image is gone.
+    if (this.#isRemoved) return;
     const { cutting, size: stored, bound } = this.#view.record;
     let size = stored;
     if (cutting) {
