@@ -7,7 +7,7 @@ import { SeedPool } from './simulation/seed-pool.js';
 
 const BUILD = fileURLToPath(new URL('..', import.meta.url));
 /**
- * The same each time, unless others are asked for: of fresh ones about one in a hundred still fails, and that is to be
+ * The same each time, unless others are asked for: of fresh ones about one in some hundreds still fails, and that is to be
  * looked at, not met by chance. `SEED=$(date +%s) SEEDS=200 npm test -- simulation-runs` runs fresh ones.
  */
 const FIRST = Number(process.env.SEED ?? 3000) % 2 ** 31;
