@@ -217,6 +217,43 @@ test('a clone of a snapshot goes its own way, and outlives it', async (t) => {
   });
 });
 
+test('what an earlier worker has told guests may be lost until a later one has flushed', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi];
+    await first.write(0, filled(KIB, 1));
+    const opened = first.generation();
+    const isDeadAfter = async (work: (vdi: Vdi) => Promise<unknown>) => {
+      const [host] = world.hosts as [SimulatedHost];
+      host.kill();
+      host.start();
+      const run = await host.running();
+      const vdi = await run.vdis.load(first.id);
+      await work(vdi);
+      const { role } = vdi.objects as ReplicatedImage;
+      const { map } = run.cluster.follower;
+      const epoch = map.epoch + 1;
+      const lossy = map.tables[2]!.map((group) => ({ ...group, lossy: epoch }));
+      await role.prepare({ ...map, epoch, tables: { 2: lossy } });
+      try {
+        role.checkHandle(opened);
+        return false;
+      } catch {
+        return true;
+      }
+    };
+    const flush = async (vdi: Vdi) => {
+      // What the fence has found is equal and may be flushed only then.
+      await vdi.flush(true);
+      await after(world, 1000);
+      await vdi.flush(true);
+    };
+    t.absent(await isDeadAfter(flush));
+    // By now nothing is active any more, of which the next fence would hear.
+    await after(world, 5000);
+    t.ok(await isDeadAfter((vdi) => vdi.objects.hold(Number.POSITIVE_INFINITY)));
+  });
+});
+
 test('who is asked for a role that it gives away just then answers, whoever has it by now', async (t) => {
   await onThreeHosts(async (world) => {
     const [first, second] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
