@@ -1,4 +1,4 @@
-import { type Clock, pause } from '../cluster/clock.js';
+import type { Clock } from '../cluster/clock.js';
 import { type ClusterMap, groupIn, isSource } from '../cluster/cluster-map.js';
 import type { GroupLayout, ListedEntry } from '../store/group-list.js';
 import { listGroup } from '../store/group-list.js';
@@ -103,7 +103,9 @@ export class Recovery {
   readonly #queue: PullQueue;
   readonly #meter: PullMeter;
   readonly #runs = new Set<Promise<void>>();
-  #wake: (() => void)[] = [];
+  readonly #wake = new Set<() => void>();
+  /** Groups that wait for their turn to be compared. */
+  readonly #turns = new Set<() => void>();
   #joins = 0;
   /** Lists that are being compared. */
   #comparing = 0;
@@ -264,7 +266,8 @@ export class Recovery {
   /** Compares with the source and stores the to-do list. A few groups at a time: each is a walk through two indexes. */
   async #list(joining: Joining): Promise<void> {
     const { group, stay, stop } = joining;
-    while (this.#comparing >= LISTS_PARALLEL && !joining.hurried && !stop.signal.aborted) await this.#changed();
+    while (this.#comparing >= LISTS_PARALLEL && !joining.hurried && !stop.signal.aborted)
+      await this.#changed(this.#turns);
     if (stop.signal.aborted) return;
     this.#comparing++;
     try {
@@ -273,7 +276,8 @@ export class Recovery {
       joining.listed = !stop.signal.aborted;
     } finally {
       this.#comparing--;
-      this.#wakeAll();
+      // Nobody else: two groups that cannot be compared now would have one another try again for ever, with no time between.
+      wake(this.#turns);
     }
   }
 
@@ -414,7 +418,7 @@ export class Recovery {
         return await attempt();
       } catch (error) {
         if (!(error instanceof NotNow)) throw error;
-        await Promise.race([this.#changed(), pause(this.#context.clock, RETRY_MS)]);
+        await this.#pause();
       }
     }
     return null;
@@ -452,17 +456,35 @@ export class Recovery {
     return reply.body as Body;
   }
 
-  #changed(): Promise<void> {
+  #changed(waiting = this.#wake): Promise<void> {
     return new Promise((resolve) => {
-      this.#wake.push(resolve);
+      waiting.add(resolve);
+    });
+  }
+
+  /** Resolves after a while, or when something has changed. */
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        cancel();
+        this.#wake.delete(end);
+        resolve();
+      };
+      const cancel = this.#context.clock.after(RETRY_MS, end);
+      this.#wake.add(end);
     });
   }
 
   #wakeAll(): void {
-    const wake = this.#wake;
-    this.#wake = [];
-    for (const each of wake) each();
+    wake(this.#wake);
+    wake(this.#turns);
   }
+}
+
+function wake(waiting: Set<() => void>): void {
+  const all = [...waiting];
+  waiting.clear();
+  for (const each of all) each();
 }
 
 /** What may have an effect on the disk yet when the stay is over. */

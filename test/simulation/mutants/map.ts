@@ -238,7 +238,7 @@ const ROWS: readonly Row[] = [
     file: 'lib/replication/recovery.js',
     find: 'epoch >= forced ? epoch',
     replace: 'true ? epoch',
-    tests: ['recovery-forced'],
+    tests: ['recovery'],
   },
 ];
 

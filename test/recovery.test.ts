@@ -1,5 +1,5 @@
 import { test } from 'brittle';
-import type { MapGroup } from '../lib/cluster/cluster-map.js';
+import type { ClusterMap, MapGroup } from '../lib/cluster/cluster-map.js';
 import { IndexLocks } from '../lib/replication/index-locks.js';
 import type { Inquiries } from '../lib/replication/inquiries.js';
 import { NO_LAYER_RULES } from '../lib/replication/layer-rules.js';
@@ -77,4 +77,38 @@ test('a group that a chosen copy restarted is compared whole, whatever a disk kn
     await until('it pulls, or is complete', () => asked.length > 0 || recovery.completed.length > 0);
     t.alike(asked, expected);
   }
+});
+
+test('groups that have nobody to pull from wait, and do not have one another try again', async (t) => {
+  const disk = await newDisk(t, { replicated: true, durableActivity: false }, DISK);
+  const joining: Partial<MapGroup> = { acting: [1, DISK], insync: [1], since: 3, joined: { [DISK]: 3 } };
+  const mapWith = (groups: number): ClusterMap => {
+    const map = mapOf(3, Array<Partial<MapGroup>>(groups).fill(joining));
+    const hosts = Object.entries(map.hosts).map(([id, host]) => [id, { ...host, up: id !== map.disks[1]?.host }]);
+    return { ...map, hosts: Object.fromEntries(hosts) };
+  };
+  let map = mapWith(1);
+  let looks = 0;
+  const clock = new StepClock();
+  const recovery = new Recovery(disk, new IndexLocks(), {
+    ...{ clock, inquiries: {} as Inquiries, bootId: 'b1', fetchMap: () => undefined },
+    map: () => {
+      if (++looks > 1000) throw new Error('it looks again and again');
+      return map;
+    },
+    ...{ layout: () => LAYOUT, layers: NO_LAYER_RULES, settled: () => Promise.resolve(), bytesPerSecond: 1e9 },
+    ...{ isBusy: () => false, onInstalled: () => Promise.resolve(), onChange: () => undefined },
+    onPulled: () => undefined,
+    onError: (error) => t.fail(String(error)),
+  });
+  const isStored = (pg: number) => disk.groups.get({ copies: 3, pg }) !== null;
+  recovery.mapAdopted(map);
+  await until('the first has looked', () => isStored(0));
+  // Not in step with the first.
+  map = mapWith(2);
+  recovery.mapAdopted(map);
+  await until('the second has looked', () => isStored(1));
+  await clock.pass(2000);
+  recovery.close();
+  t.ok(looks < 100, `${looks} looks`);
 });
