@@ -415,6 +415,20 @@ test('next map: a worker that restarts with an old image of its disk serves noth
   t.is(world.map.hosts.a!.up, true);
 });
 
+test('next map: an old image that was opened once more is one still, until its host has said so', (t) => {
+  const world = stopped();
+  const disk = world.records[0]!.disks[0]!;
+  world
+    .record('a', { disks: [{ ...disk, opens: 5, openedBy: 2 }] })
+    .restart('a')
+    .see('a', { disks: { 1: { opens: 4, openMs: MINUTE } } })
+    .step();
+  t.is(world.map.disks[1]!.standing, 'failed');
+  world.record('a', { disks: [{ ...disk, opens: 6, openedBy: 3 }] }).step();
+  t.is(world.map.disks[1]!.standing, 'failed');
+  t.alike(world.group().acting, []);
+});
+
 test('next map: what an earlier incarnation said of a disk does not condemn it', (t) => {
   const world = healthy();
   const disks = [{ ...world.records[0]!.disks[0]!, opens: 2, openedBy: 2 }];

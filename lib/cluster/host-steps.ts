@@ -129,7 +129,9 @@ function hasFailed(draft: MapDraft, number: number, failures: readonly DiskFaile
   const report = presentReport(draft, number);
   const [open, record] = [report?.disks[number], draft.diskRecord(number)];
   if (report === undefined || open === undefined || record === undefined) return false;
-  return report.incarnation >= (record.openedBy ?? 0) && open.opens < record.opens;
+  // It tells of an open before the one on record, of which nothing is known yet: an old image stays what it is.
+  if (report.incarnation < (record.openedBy ?? 0)) return draft.disk(number)!.standing === 'failed';
+  return open.opens < record.opens;
 }
 
 function recordedStanding(draft: MapDraft, number: number): DiskStanding {
