@@ -1,5 +1,5 @@
 import { test } from 'brittle';
-import { CoordinationError } from '../lib/coordination/coordination.js';
+import { type Coordination, CoordinationError } from '../lib/coordination/coordination.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { ReplicatedImage } from '../lib/replication/replicated-image.js';
 import { decodeWriter, writerKey } from '../lib/replication/writer-record.js';
@@ -20,6 +20,21 @@ async function openAll({ hosts }: World, name: string, size = 0): Promise<Vdi[]>
 async function contents(vdi: Vdi, offset: number, length: number): Promise<Buffer> {
   const target = Buffer.alloc(length, 0xee);
   return target.subarray(0, await vdi.read(offset, target));
+}
+
+/** The next transaction is carried out at once, and answered when what this answers is called. */
+function delayAnswer(coordination: Coordination): () => void {
+  const carryOut = coordination.transaction.bind(coordination);
+  let answer = () => {};
+  coordination.transaction = async (transaction) => {
+    coordination.transaction = carryOut;
+    const result = await carryOut(transaction);
+    await new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    return result;
+  };
+  return () => answer();
 }
 
 const codeOf = (error: { code?: string }) => error.code;
@@ -287,16 +302,7 @@ test('a late answer to a raised bound of an earlier role is no word on the prese
     const { coordination } = world.hosts[0]!.run!;
     const [first, second, third] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi, Vdi];
     await first.write(0, filled(KIB, 1));
-    const carryOut = coordination.transaction.bind(coordination);
-    let answer = () => {};
-    coordination.transaction = async (transaction) => {
-      coordination.transaction = carryOut;
-      const result = await carryOut(transaction);
-      await new Promise<void>((resolve) => {
-        answer = resolve;
-      });
-      return result;
-    };
+    const answer = delayAnswer(coordination);
     const beyond = first.write(2 * OBJECT_BYTES, filled(KIB, 2));
     await after(world, 100);
     await second.write(0, filled(KIB, 3));
@@ -440,16 +446,7 @@ test('a late answer to changed attributes is no word on how far the image may re
     const { coordination } = world.hosts[0]!.run!;
     const [first, second, third] = (await openAll(world, 'a')) as [Vdi, Vdi, Vdi];
     await second.write(0, filled(KIB, 1));
-    const carryOut = coordination.transaction.bind(coordination);
-    let answer = () => {};
-    coordination.transaction = async (transaction) => {
-      coordination.transaction = carryOut;
-      const result = await carryOut(transaction);
-      await new Promise<void>((resolve) => {
-        answer = resolve;
-      });
-      return result;
-    };
+    const answer = delayAnswer(coordination);
     const changed = first.setAttributes((record) => ({ ...record, mode: 0o644 }));
     await after(world, 100);
     await first.write(0, filled(KIB, 2));

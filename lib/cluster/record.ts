@@ -15,7 +15,7 @@ export class RecordError extends Error {
 }
 
 /** How one kind of value is stored: JSON that names its format. */
-export class RecordCodec<Value> {
+export class RecordCodec<Value extends NonNullable<unknown>> {
   readonly #name: string;
   readonly #format: number;
   readonly #schema: z.ZodType<Value>;

@@ -1,6 +1,6 @@
 import type { Clock } from '../cluster/clock.js';
 import { type ClusterMap, isSource } from '../cluster/cluster-map.js';
-import { type ImageView, isGone } from './image-refresh.js';
+import { type ImageView, isRefreshed } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { ReadRequest, Refusal, SeekRequest } from './messages.js';
 import type { WriterRole } from './role.js';
@@ -75,11 +75,7 @@ export class ImageReader {
     }
     this.#role.outdated(refusal.generation);
     if (this.#image.generation() >= refusal.generation) return;
-    try {
-      await this.#image.refresh();
-    } catch (error) {
-      if (isGone(error)) throw error;
-    }
+    await isRefreshed(this.#image);
     if (this.#image.generation() < refusal.generation) await this.#context.pause();
   }
 

@@ -4,8 +4,19 @@ import type { ImageOptions } from './object-io.js';
 export type ImageView = Pick<ImageOptions, 'vdi' | 'copies' | 'chain' | 'generation' | 'refresh'>;
 
 /** Whether the image is gone: asking the store again is of no use. */
-export function isGone(error: unknown): boolean {
+function isGone(error: unknown): boolean {
   return (error as { code?: unknown }).code === 'ESTALE';
+}
+
+/** Reads the image anew; false: the store does not answer. Rejects where the image is gone. */
+export async function isRefreshed(image: Pick<ImageOptions, 'refresh'>): Promise<boolean> {
+  try {
+    await image.refresh();
+    return true;
+  } catch (error) {
+    if (isGone(error)) throw error;
+    return false;
+  }
 }
 
 /** Reads an image anew for whoever needs it, once for all who came to need it before that began. */

@@ -1,6 +1,6 @@
 import { type DirectContext, DirectIo } from './direct-io.js';
 import { ImageReader } from './image-reader.js';
-import { ImageRefresh, type ImageView, isGone } from './image-refresh.js';
+import { ImageRefresh, type ImageView, isRefreshed } from './image-refresh.js';
 import { ImageSurvey, type SurveyContext } from './image-survey.js';
 import type { AttributesRequest, Change } from './messages.js';
 import type { ImageAttributes, ImageObjects, ImageOptions, NewRole } from './object-io.js';
@@ -204,19 +204,8 @@ export class ReplicatedImage implements ImageObjects {
     if (mayAnswer()) return;
     for (;;) {
       await answering();
-      if ((await this.#isRead()) && (await this.#reader.isAlive(opened)) && mayAnswer()) return;
+      if ((await isRefreshed(this.#view)) && (await this.#reader.isAlive(opened)) && mayAnswer()) return;
       await pause();
-    }
-  }
-
-  /** Reads the image anew; false: the store does not answer. */
-  async #isRead(): Promise<boolean> {
-    try {
-      await this.#view.refresh();
-      return true;
-    } catch (error) {
-      if (isGone(error)) throw error;
-      return false;
     }
   }
 }

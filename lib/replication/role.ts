@@ -3,7 +3,7 @@ import { type ClusterMap, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { Equalizer } from './equalizer.js';
 import { Fence, type FenceFindings, type Purpose, recordAfterFence } from './fence.js';
-import { isGone } from './image-refresh.js';
+import { isRefreshed } from './image-refresh.js';
 import type { Inquiries } from './inquiries.js';
 import type { Change, MemberRequest, ReleaseRequest, Reply } from './messages.js';
 import { type Chain, type GenerationStep, type ImageOptions, OBJECT_BYTES } from './object-io.js';
@@ -634,14 +634,8 @@ export class WriterRole {
   }
 
   /** The image as it is with the generation that was stored; false: the store does not answer. Throws ESTALE. */
-  async #refresh(): Promise<boolean> {
-    try {
-      await this.#options.refresh();
-      return true;
-    } catch (error) {
-      if (isGone(error)) throw error;
-      return false;
-    }
+  #refresh(): Promise<boolean> {
+    return isRefreshed(this.#options);
   }
 
   /** What was taken for an incarnation that is over is nobody's: it is taken again. */

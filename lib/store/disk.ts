@@ -204,14 +204,15 @@ export class Disk extends EventEmitter<DiskEvents> {
 
   async #start(): Promise<void> {
     const bootId = this.system.bootId();
-    const boot = bootOf(bootId, await this.system.attachment(this.directory));
+    const attachment = await this.system.attachment(this.directory);
+    const boot = bootOf(bootId, attachment);
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
     const rebooted = known && !isSameBoot(this.index.bootId, boot);
     this.wasAway = rebooted && isSameBoot(this.index.bootId, bootId);
     this.#boot = boot;
     await this.#keepIndex(known);
-    await this.#health.start();
+    await this.#health.start(attachment);
     await this.space.refresh();
     await this.index.keepSpare();
     // Before the boot id is stored, which says that all of this boot was noted.

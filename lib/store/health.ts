@@ -31,11 +31,12 @@ export class Health {
     this.#system = system;
   }
 
-  async start(): Promise<void> {
+  /** `attachment`: of its device, as it was when the disk was opened. */
+  async start(attachment: string): Promise<void> {
     const stats = await this.#stat();
     this.#device = stats.dev;
     this.#inode = stats.ino;
-    this.#attachment = await this.#system.attachment(this.#directory);
+    this.#attachment = attachment;
   }
 
   /** Checks now and then, and calls `also` when all is well. */

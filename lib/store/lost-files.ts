@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Disk } from './disk.js';
 import { HOLE, type Key, NO_END, OBJECT, parseFileName } from './entry.js';
 import { clearBehind } from './file-content.js';
-import { type DirectoryEntry, promised, withFile } from './files.js';
+import { type DirectoryEntry, withFile } from './files.js';
 
 /** An object that was being written when the power went, and its end as far as that is noted. */
 interface Unsettled extends Key {
@@ -56,7 +56,7 @@ async function dropFound(disk: Disk, lost: Map<number, Unsettled>): Promise<void
 
 async function clearFile(disk: Disk, path: string, end: number): Promise<void> {
   await withFile(disk.io.files, path, constants.O_RDWR, async (fd) => {
-    if (await clearBehind(disk, fd, end)) await promised((done) => disk.io.files.fdatasync(fd, done));
+    if (await clearBehind(disk, fd, end)) await disk.io.syncData(fd);
   });
 }
 
