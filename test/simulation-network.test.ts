@@ -1,5 +1,5 @@
 import { type Assertions, test } from 'brittle';
-import type { LinkEvents, Links } from '../lib/replication/links.js';
+import type { LinkEvents, Links } from '../lib/net/links.js';
 import { Random } from './helpers/random.js';
 import { copyMessage } from './simulation/message-copy.js';
 import { Network } from './simulation/network.js';

@@ -1,6 +1,7 @@
 import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, EMPTY_MAP, isUpWith } from '../cluster/cluster-map.js';
 import type { Coordination } from '../coordination/coordination.js';
+import type { Links } from '../net/links.js';
 import type { GroupLayout } from '../store/group-list.js';
 import type { GroupName } from '../store/group-records.js';
 import type { Disk } from '../store/index.js';
@@ -15,7 +16,6 @@ import { endInherited, hasLostSince } from './inherited-writers.js';
 import { Inquiries } from './inquiries.js';
 import type { LayerRules } from './layer-rules.js';
 import { LayerWork } from './layer-work.js';
-import type { Links } from './links.js';
 import { Member, type Outcome, type Ticket } from './member.js';
 import type { ChangeRequest, LookRequest, Message, ReleaseRequest, Reply, ReportMessage } from './messages.js';
 import type { GenerationStep, ImageObjects, ImageOptions, LayerDisk, Objects, Stepped } from './object-io.js';

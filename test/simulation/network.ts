@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { LinkEvents, Links } from '../../lib/replication/links.js';
+import type { LinkEvents, Links } from '../../lib/net/links.js';
 import type { Random } from '../helpers/random.js';
 import { CALM_NETWORK, type NetworkConditions, within } from './network-conditions.js';
 import type { ProcessScope } from './process-scope.js';

@@ -1,4 +1,4 @@
-import type { LinkEvents } from '../../lib/replication/links.js';
+import type { LinkEvents } from '../../lib/net/links.js';
 import type { Random } from '../helpers/random.js';
 import { copyMessage } from './message-copy.js';
 import { type NetworkConditions, within } from './network-conditions.js';

@@ -18,3 +18,28 @@ export interface LinkEvents<Message> {
   lost(host: string, session: number): void;
   received(host: string, session: number, message: Message): void;
 }
+
+/** Of the two ways between a pair of hosts: what is short must not wait behind bulk. Messages of one lane stay in order. */
+export type Lane = 'control' | 'data';
+
+/** How messages become bytes. */
+export interface MessageCodec<Message> {
+  /**
+   * The parts of one frame's body, in order. Large buffers of the message are not copied: they are the message's owner's,
+   * and must not change before the frame is with the kernel.
+   */
+  encode(message: Message): Buffer[];
+  /** The message that `body` is, whole. Buffers in it are parts of `body`. Throws WireError. */
+  decode(body: Buffer): Message;
+  laneOf(message: Message): Lane;
+}
+
+/** Bytes from another host that are no message: whatever link they came by is closed. */
+export class WireError extends Error {
+  readonly code = 'BAD_MESSAGE';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'WireError';
+  }
+}
