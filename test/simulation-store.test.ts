@@ -287,10 +287,22 @@ test('a disk that was away and comes back under the same boot is as after a rebo
   machine.kill();
   t.is((await open()).wasAway, false, 'a worker restarted');
   machine.kill();
-  machine.machine.remove(directory, machine.random);
-  machine.devices[0]!.mend();
-  machine.machine.mount(directory, machine.devices[0]!);
+  const comesBack = () => {
+    machine.machine.remove(directory, machine.random);
+    machine.devices[0]!.mend();
+    machine.machine.mount(directory, machine.devices[0]!);
+  };
+  comesBack();
   t.is((await open()).wasAway, true, 'its caches are gone, as the boot id does not tell');
+  machine.kill();
+  const disk = await open();
+  t.is(disk.wasAway, true, 'nor has anybody been told of it');
+  await machine.settle(disk.seenAbsent());
+  machine.kill();
+  t.is((await open()).wasAway, false, 'it was seen absent');
+  machine.kill();
+  comesBack();
+  t.is((await open()).wasAway, true, 'away once more');
   machine.reboot();
   t.is((await open()).wasAway, false, 'after a reboot, of which the boot id tells');
 });

@@ -239,14 +239,22 @@ export class ClusterHost implements LinkEvents<Message> {
       const known = map.disks[disk.number];
       if (known && !known.absent) continue;
       this.#unseen.delete(disk);
-      this.replica.addDisk(disk).then(
-        () => {
-          this.#tellOf(disk);
-          if (this.#pace) this.#beat.renew();
-        },
-        (error) => this.#options.onError(error),
-      );
+      void this.#serve(disk);
     }
+  }
+
+  /** Never rejects. */
+  async #serve(disk: Disk): Promise<void> {
+    try {
+      await this.replica.addDisk(disk);
+      await disk.seenAbsent();
+    } catch (error) {
+      // One that fails has said so itself.
+      if (disk.failed === null) this.#options.onError(error);
+      return;
+    }
+    this.#tellOf(disk);
+    if (this.#pace) this.#beat.renew();
   }
 
   #adopted(map: ClusterMap, revision: number): void {

@@ -109,8 +109,8 @@ export class Disk extends EventEmitter<DiskEvents> {
   /** Cleared by the first clone that the file system refuses. */
   clones = true;
   /**
-   * Its device was away since it was opened before, though the kernel is the same one: what was not synced may be gone,
-   * of which the boot id says nothing to others.
+   * Its device was away under the present kernel: what was not synced may be gone, of which the boot id says nothing to
+   * others. So it stays, for later processes too, until `seenAbsent`.
    */
   wasAway = false;
   #boot = '';
@@ -209,7 +209,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
     const rebooted = known && !isSameBoot(this.index.bootId, boot);
-    this.wasAway = rebooted && isSameBoot(this.index.bootId, bootId);
+    this.wasAway = known && isSameBoot(this.index.bootId, bootId) && (rebooted || this.index.away);
     this.#boot = boot;
     await this.#keepIndex(known);
     await this.#health.start(attachment);
@@ -225,6 +225,7 @@ export class Disk extends EventEmitter<DiskEvents> {
         disposeReplaced = dispose;
       }
       this.index.setBoot(boot, false);
+      this.index.setAway(this.wasAway);
     });
     disposeReplaced();
     if (rebooted) await settleFiles(this);
@@ -364,6 +365,13 @@ export class Disk extends EventEmitter<DiskEvents> {
     if (!this.#inherited) return;
     await this.#inherited;
     this.#inherited = null;
+  }
+
+  /** Nobody counts any more on what the disk had before it was away. Rejects with DISK_FAILED. */
+  async seenAbsent(): Promise<void> {
+    if (!this.wasAway) return;
+    await this.index.commit(() => this.index.setAway(false));
+    this.wasAway = false;
   }
 
   /** Flushes everything and closes the disk. The caller has no operation under way. */

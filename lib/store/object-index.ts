@@ -29,6 +29,7 @@ export interface IndexedObject extends Key, Entry {}
 
 const BOOT_KEY = Buffer.from('boot');
 const CLEAN_KEY = Buffer.from('clean');
+const AWAY_KEY = Buffer.from('away');
 const SERIAL_KEY = Buffer.from('serial');
 const SPARE: SpareContent<Buffer, Buffer> = {
   key: (number) => Buffer.from(`spare ${number}`),
@@ -357,6 +358,16 @@ export class ObjectIndex {
   setBoot(bootId: string, clean: boolean): void {
     void this.#state.put(BOOT_KEY, Buffer.from(bootId));
     void this.#state.put(CLEAN_KEY, Buffer.from([clean ? 1 : 0]));
+  }
+
+  /** See Disk.wasAway. */
+  get away(): boolean {
+    return this.#state.get(AWAY_KEY)?.[0] === 1;
+  }
+
+  /** Within `commit`. */
+  setAway(away: boolean): void {
+    void this.#state.put(AWAY_KEY, Buffer.from([away ? 1 : 0]));
   }
 
   /** Within `commit`. */
