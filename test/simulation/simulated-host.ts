@@ -176,7 +176,9 @@ export class SimulatedHost {
     await Promise.race([Promise.all(opened), pause(clock, OPEN_MS)]);
     const incarnation = this.#state.incarnation + 1;
     await this.#store(scope, { incarnation });
-    await this.#register(clock, coordination, disks);
+    // What opens later is registered by itself, however long it takes to register these.
+    const inTime = [...disks];
+    await this.#register(clock, coordination, inTime);
 
     const patient = new PatientCoordination(coordination, clock);
     const families = new FamilyWatch(patient);
@@ -184,7 +186,7 @@ export class SimulatedHost {
     // The mount went with the kernel that it was of.
     const inheritsHandles = this.#mountedIn === this.machine.bootId;
     if (!inheritsHandles) await this.#forgetLocks(patient, clock);
-    const cluster = this.#cluster(scope, clock, coordination, disks, { layers: families, inheritsHandles });
+    const cluster = this.#cluster(scope, clock, coordination, inTime, { layers: families, inheritsHandles });
     const { trace, scheduler } = this.#shared;
     const vdis = new Vdis({
       ...{ coordination: patient, host: this.id, clock, objects: cluster.replica, families },
@@ -199,8 +201,10 @@ export class SimulatedHost {
     };
     const locks = new Locks(patient, this.id, breaker, clock);
     const ended = new Promise<null>((resolve) => scope.onKill(() => resolve(null)));
-    this.run = { scope, cluster, vdis, locks, clock, coordination, disks, system, ended };
-    for (const resolve of this.#starting.splice(0)) resolve(this.run);
+    const run: Run = { scope, cluster, vdis, locks, clock, coordination, disks, system, ended };
+    this.run = run;
+    for (const disk of disks) if (!inTime.includes(disk)) this.#tell(run, disk);
+    for (const resolve of this.#starting.splice(0)) resolve(run);
     cluster.start();
     await vdis.start();
   }
@@ -276,7 +280,11 @@ export class SimulatedHost {
     if (!scope.alive || !this.disks.slot(disk.number)) return;
     disks.push(disk);
     const { run } = this;
-    if (run?.scope !== scope) return;
+    if (run?.scope === scope) this.#tell(run, disk);
+  }
+
+  /** Of a disk that opened late: registers it, and lets it serve. */
+  #tell(run: Run, disk: Disk): void {
     this.#telling.add(disk.number);
     void this.#register(run.clock, run.coordination, [disk]).then(() => {
       this.#telling.delete(disk.number);
