@@ -165,3 +165,16 @@ test('a map that comes right when the one before was adopted is adopted as well'
     t.is(script.follower.map.epoch, 3, `${turns} turns later`);
   }
 });
+
+test('that a map cannot be prepared for once the host has stopped is no failure', async (t) => {
+  const script: FollowerScript = new FollowerScript({
+    prepare: async () => {
+      script.follower.close();
+      throw new Error('the host has stopped');
+    },
+  });
+  script.offer(2);
+  await settle();
+  t.alike(script.notes, []);
+  t.is(script.timers.length, 0);
+});

@@ -117,6 +117,8 @@ export class MapFollower {
       try {
         await this.#options.prepare(map, this.#map);
       } catch (error) {
+        // Of what ends with the host, nothing has failed.
+        if (this.#closed) return;
         // What was stored is stored; it is tried again, perhaps for a newer map.
         this.#options.failed(error);
         await pause(this.#options.clock, RETRY_MS);

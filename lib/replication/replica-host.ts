@@ -85,6 +85,7 @@ export class ReplicaHost implements Objects {
   #preparing: ClusterMap | null = null;
   /** Times that what was known of writers was forgotten: what was asked for before says nothing. */
   #forgotten = 0;
+  #closed = false;
 
   constructor(options: ReplicaHostOptions, disks: Iterable<Disk>) {
     this.#options = options;
@@ -187,8 +188,11 @@ export class ReplicaHost implements Objects {
     const { host, coordination, adoptedAtStart } = this.#options;
     if (hasLostSince(map, Math.max(before.epoch, adoptedAtStart))) {
       const hasServed = (vdi: number) => this.#images.get(vdi)?.role.hasServed ?? false;
-      await endInherited({ host, coordination, hasServed, pause: () => this.#pause() });
+      const isClosed = () => this.#closed;
+      await endInherited({ host, coordination, hasServed, isClosed, pause: () => this.#pause() });
     }
+    // Who is to hear of a loss has perhaps not been stored: a later worker, which knows how far this one came, has to.
+    if (this.#closed) throw new Error('the host has stopped');
     await this.#member.hold(map);
     this.#preparing = map;
     const durable = this.#toBeDurable(map);
@@ -376,6 +380,7 @@ export class ReplicaHost implements Objects {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { role } of this.#images.values()) role.close();
     for (const { recovery, former } of this.#disks.values()) {
       recovery.close();
