@@ -441,6 +441,44 @@ test('an image that was cut elsewhere is no longer for a write that its guest he
   });
 });
 
+/** Runs `work` when the first object of those that are being allocated is. */
+function afterFirstAllocation({ objects }: Vdi, work: () => Promise<void>): void {
+  const allocate = objects.allocate.bind(objects);
+  objects.allocate = async (...parameters) => {
+    objects.allocate = allocate;
+    await allocate(...parameters);
+    await work();
+  };
+}
+
+test('an image that is cut elsewhere while space is allocated in it is no longer for that', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a', 3 * OBJECT_BYTES)) as [Vdi, Vdi];
+    await here.write(0, filled(KIB, 1));
+    afterFirstAllocation(here, () => there.resize(4 * KIB));
+    await here.allocate(0, 3 * OBJECT_BYTES, true);
+    t.is((await here.current()).size, 4 * KIB);
+    await there.write(0, filled(KIB, 2));
+    t.is((await there.current()).size, 4 * KIB);
+    t.is(await there.objects.next(1, 3), null);
+  });
+});
+
+test('nothing is allocated beyond the end of an image that is cut meanwhile', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here] = (await openAll(world, 'a', 3 * OBJECT_BYTES)) as [Vdi];
+    await here.write(0, filled(KIB, 1));
+    let cut: Promise<void> = Promise.resolve();
+    afterFirstAllocation(here, async () => {
+      cut = here.resize(4 * KIB);
+    });
+    await here.allocate(0, 3 * OBJECT_BYTES, true);
+    await cut;
+    t.is((await here.current()).size, 4 * KIB);
+    t.is(await here.objects.next(1, 3), null);
+  });
+});
+
 test('a late answer to changed attributes is no word on how far the image may reach', async (t) => {
   await onThreeHosts(async (world) => {
     const { coordination } = world.hosts[0]!.run!;

@@ -113,10 +113,11 @@ export interface ImageObjects {
   discard(index: number, offset: number, length: number, opened: number): Promise<void>;
   /**
    * Makes sure that a write to the object cannot run out of space: it is given all its blocks. An image's size is found
-   * from what the method `end` answers, so that becomes no more than what it was or, where that is more, `end` bytes of
-   * this object: as far as the image is known to reach into it, below which later writes have nothing to note.
+   * from what the method `end` answers, so that becomes no more than what it was or, where that is more, `reach()` bytes
+   * of this object: as far as the image reaches into it, below which later writes have nothing to note. That is asked
+   * under the role, as another host may have cut the image before; where it is 0, nothing is done.
    */
-  allocate(index: number, end: number, opened: number): Promise<void>;
+  allocate(index: number, reach: () => number, opened: number): Promise<void>;
   /**
    * The first byte at or after `offset` in the object that is data (`data` true) or reads as zeros without being
    * stored (`data` false), or null when there is none in it.

@@ -124,8 +124,12 @@ export class ReplicatedImage implements ImageObjects {
     await this.#change(index, { kind: 'discard', offset, length }, opened);
   }
 
-  async allocate(index: number, end: number, opened: number): Promise<void> {
-    await this.#change(index, { kind: 'allocate', end }, opened);
+  async allocate(index: number, reach: () => number, opened: number): Promise<void> {
+    const wanted = (): Change | null => {
+      const end = reach();
+      return end > 0 ? { kind: 'allocate', end } : null;
+    };
+    await this.#change(index, wanted, opened);
   }
 
   async flush(opened: number): Promise<void> {
@@ -190,8 +194,8 @@ export class ReplicatedImage implements ImageObjects {
     return [this.#image.chain().layers[0]!.layer];
   }
 
-  async #change(index: number, change: Change, opened: number): Promise<void> {
-    await this.role.change(() => this.#image.chain(), index, change, opened);
+  async #change(index: number, wanted: Change | (() => Change | null), opened: number): Promise<void> {
+    await this.role.change(() => this.#image.chain(), index, wanted, opened);
     await this.#mayTell(opened);
   }
 

@@ -152,14 +152,26 @@ export class WriterRole {
   }
 
   /**
-   * Changes an index, under whatever generation it takes. `opened` is the generation that the image had when the handle
-   * was opened. Throws FencedError, and NoSpaceError before the change is sent to anybody.
+   * Changes an index, under whatever generation it takes. `wanted` that hangs on what only the holder of the role knows is
+   * asked for under each; null: nothing is to be changed. `opened` is the generation that the image had when the handle was
+   * opened. Throws FencedError, and NoSpaceError before the change is sent to anybody.
    */
-  async change(chain: () => Chain, index: number, change: Change, opened: number): Promise<void> {
+  async change(
+    chain: () => Chain,
+    index: number,
+    wanted: Change | (() => Change | null),
+    opened: number,
+  ): Promise<void> {
     for (;;) {
       const writer = await this.take('write', opened);
+      const change = typeof wanted === 'function' ? wanted() : wanted;
+      if (change === null) return;
       const room = this.#space.before(writer, chain(), index, change);
-      if (room) await room;
+      if (room) {
+        await room;
+        // What is wanted may be another under another role.
+        if (this.#writer !== writer) continue;
+      }
       const admission = this.#options.reaches(endOf(index, change));
       if (admission) {
         await admission;

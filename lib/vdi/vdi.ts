@@ -327,8 +327,8 @@ export class Vdi implements ImageOptions {
     for (const { index } of objectRanges(offset, Math.max(0, stop - offset))) {
       const range = await this.#ranges.take(index * OBJECT_BYTES, (index + 1) * OBJECT_BYTES);
       try {
-        const shown = Math.min(OBJECT_BYTES, Math.max(0, this.#size - index * OBJECT_BYTES));
-        await this.objects.allocate(index, shown, opened);
+        const reach = () => Math.min(OBJECT_BYTES, Math.max(0, this.#size - index * OBJECT_BYTES));
+        await this.objects.allocate(index, reach, opened);
       } finally {
         this.#ranges.release(range);
       }

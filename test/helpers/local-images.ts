@@ -170,9 +170,11 @@ class LocalImage implements ImageObjects {
     await this.#objects.discard(this.#options.chain(), { index, offset, length });
   }
 
-  async allocate(index: number, end: number): Promise<void> {
+  async allocate(index: number, reach: () => number): Promise<void> {
+    const end = reach();
     const wait = this.#admit(index * OBJECT_BYTES + end);
-    if (wait) return wait.then(() => this.allocate(index, end));
+    if (wait) return wait.then(() => this.allocate(index, reach));
+    if (end === 0) return;
     await this.#objects.allocate(this.#options.chain(), index, end);
   }
 
