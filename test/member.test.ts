@@ -4,6 +4,8 @@ import { DirectChange } from '../lib/replication/direct-change.js';
 import { CHAIN, COPIES, MemberScript, mapOf, VDI, write } from './helpers/member-script.js';
 import { settle } from './helpers/writer-script.js';
 
+const DATA = Buffer.from('data');
+
 test('a change is carried out, then answered', (t) => {
   const script = new MemberScript(mapOf(1));
   const request = script.change();
@@ -26,12 +28,12 @@ test('what was carried out is held back until the host may answer again', (t) =>
   const script = new MemberScript(mapOf(1));
   const request = script.read();
   script.right = false;
-  script.done(request, 'data');
+  script.done(request, DATA);
   t.is(script.notes, `run ${request}`);
   t.is(script.member.pending, 1);
   script.setRight(true);
   t.is(script.notes, `answer ${request}`, 'and is not carried out again');
-  t.is(script.outcomes.get(request)!.body, 'data');
+  t.is(script.outcomes.get(request)!.body, DATA);
 });
 
 test('an outcome is refused where another since has come before its answer', (t) => {
@@ -48,7 +50,7 @@ test('an outcome that is held back is refused where the host loses its place mea
   const script = new MemberScript(mapOf(1));
   const read = script.read();
   script.right = false;
-  script.done(read, 'old data');
+  script.done(read, DATA);
   t.is(script.notes, `run ${read}`);
   script.member.mapAdopted(mapOf(2, [{ since: 2, insync: [2, 3], acting: [2, 3] }]));
   t.is(script.notes, `refuse ${read} map`);

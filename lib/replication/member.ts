@@ -1,7 +1,7 @@
 import type { ClusterMap } from '../cluster/cluster-map.js';
 import { Admission, type AdmissionPort, type Asker, isLook, type KnownWriter } from './admission.js';
 import type { DirectChange } from './direct-change.js';
-import type { ChangeRequest, MemberRequest, Refusal } from './messages.js';
+import type { Body, ChangeRequest, MemberRequest, Refusal } from './messages.js';
 
 /** A request on its way through the member. */
 export interface Ticket<Request extends MemberRequest = MemberRequest> {
@@ -18,7 +18,7 @@ type RunningChange = Pick<ChangeRequest, 'vdi' | 'disk' | 'copies' | 'pg' | 'ind
 
 export interface Outcome {
   readonly refusal?: Refusal;
-  readonly body?: unknown;
+  readonly body?: Body;
 }
 
 /** What the member decides; a driver carries it out. Nothing here may call back before it returns. */

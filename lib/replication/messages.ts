@@ -3,7 +3,7 @@ import type { ListedEntry } from '../store/group-list.js';
 import type { DescribedLayer, IndexDescription } from '../store/object-pull.js';
 import type { RoomUse } from '../store/object-room.js';
 import type { RingDoubts } from '../store/write-ring.js';
-import type { Chain } from './object-io.js';
+import type { Chain, ImageAttributes } from './object-io.js';
 
 /**
  * What hosts say to one another about objects. A request names the disk that is to carry it out; its answer carries the
@@ -296,6 +296,11 @@ export interface ReportMessage {
   readonly report: Report;
 }
 
+/** What the holder of a role answers who has asked for it. */
+export interface Released {
+  readonly released: boolean;
+}
+
 /** Everything that goes from host to host. */
 export type Message = MemberRequest | ReleaseRequest | AttributesRequest | ReportMessage | Reply;
 
@@ -311,7 +316,29 @@ export type Refusal =
   /** What was described has changed: ask again. */
   | { readonly reason: 'changed' };
 
-export interface Reply<Body = unknown> {
+/** What there may be to answer: each kind of request has its own, which says nothing of which that was. */
+export type Body =
+  /** Of a read. */
+  | Buffer
+  /** Of `seek` (null: there is none) and `end`; null also where a host knows no attributes. */
+  | number
+  | null
+  /** Of `room`. */
+  | boolean
+  /** Of `next`. */
+  | readonly number[]
+  /** Of `extract`. */
+  | Equalizing['blocks']
+  | typeof OTHER_MERGES
+  | Inspected
+  | FenceAnswer
+  | ListAnswer
+  | DescribeAnswer
+  | FetchAnswer
+  | Released
+  | ImageAttributes;
+
+export interface Reply {
   readonly type: 'reply';
   readonly request: number;
   readonly refusal?: Refusal;

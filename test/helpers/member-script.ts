@@ -3,6 +3,7 @@ import { EMPTY_MAP } from '../../lib/cluster/cluster-map.js';
 import type { Asker, KnownWriter } from '../../lib/replication/admission.js';
 import { Member, type MemberPort, type Outcome, type Ticket } from '../../lib/replication/member.js';
 import type {
+  Body,
   Change,
   ChangeRequest,
   FenceRequest,
@@ -134,7 +135,7 @@ export class MemberScript implements MemberPort {
   }
 
   /** The request has been carried out. */
-  done(request: number, body?: unknown): void {
+  done(request: number, body?: Body): void {
     const ticket = this.running.get(request)!;
     this.running.delete(request);
     this.member.executed(ticket, body === undefined ? {} : { body });
