@@ -11,7 +11,7 @@ const BELOW = layer + 1000;
 /** All disks that were asked answer that they have nothing of the layer, so that it is equal. */
 async function nothing(script: WriterScript): Promise<void> {
   for (const { request } of script.sent.splice(0)) {
-    script.writer.replied({ type: 'reply', request, body: { merges: '', layer: null } });
+    script.writer.replied({ type: 'reply', request, body: { merges: '', era: '', layer: null } });
   }
   await settle();
 }

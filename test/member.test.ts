@@ -321,7 +321,7 @@ test('a cut, an allocation and an equalizing overlap with every change of their 
     { kind: 'allocate', end: 512 },
     { kind: 'inspect', layer: 1, blocks: null },
     {
-      ...({ kind: 'equal', merges: '', layer: 1, shape: { kind: 'nothing' } } as const),
+      ...({ kind: 'equal', eras: [], layer: 1, shape: { kind: 'nothing' } } as const),
       ...{ within: { offset: 0, length: 512 }, blocks: [] },
     },
   ] as const) {

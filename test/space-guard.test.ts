@@ -73,7 +73,7 @@ test('what needs no room goes on, and is asked about once', async (t) => {
   t.is(
     before(0, {
       kind: 'equal',
-      merges: '',
+      eras: [],
       layer: 1,
       shape: { kind: 'nothing' },
       within: { offset: 0, length: 512 },

@@ -464,7 +464,7 @@ test('with nothing but unequal objects, a write that waits for room waits, and w
   await script.answer(null, 'flush');
   const shape = { kind: 'nothing' } as const;
   const within = { offset: 0, length: 512 };
-  const equal = script.change(0, { kind: 'equal', merges: '', layer: 1, shape, within, blocks: [] });
+  const equal = script.change(0, { kind: 'equal', eras: [], layer: 1, shape, within, blocks: [] });
   await script.answer(null, 'change');
   t.absent(equal.isPending);
   t.ok(held.isPending);
@@ -576,7 +576,7 @@ test('so many changes are on their way, and more are held until there are fewer'
   t.is(script.notes, '', 'it is held');
   const shape = { kind: 'nothing' } as const;
   const within = { offset: 0, length: 512 };
-  script.change(4, { kind: 'equal', merges: '', layer: 1, shape, within, blocks: [] });
+  script.change(4, { kind: 'equal', eras: [], layer: 1, shape, within, blocks: [] });
   t.is(script.notes, 'change 4 to 1, change 4 to 2, change 4 to 3', 'what makes copies equal goes ahead');
   for (const request of script.sent.splice(0, 3)) script.reply(request);
   await settle();

@@ -35,7 +35,7 @@ import type {
   RetireRequest,
   SeekRequest,
 } from './messages.js';
-import { type Inspected, OTHER_MERGES } from './messages.js';
+import { type Inspected, OTHER_ERA } from './messages.js';
 import type { ReplicaDisk } from './replica-disk.js';
 
 const OBJECT_END = Number.MAX_SAFE_INTEGER;
@@ -44,10 +44,12 @@ const OBJECT_END = Number.MAX_SAFE_INTEGER;
 export class DiskWork {
   readonly #disks: ReadonlyMap<number, ReplicaDisk>;
   readonly #layers: LayerRules;
+  readonly #incarnation: () => number;
 
-  constructor(disks: ReadonlyMap<number, ReplicaDisk>, layers: LayerRules) {
+  constructor(disks: ReadonlyMap<number, ReplicaDisk>, layers: LayerRules, incarnation: () => number) {
     this.#disks = disks;
     this.#layers = layers;
+    this.#incarnation = incarnation;
   }
 
   /** Rejects with a StoreError: EIO and DISK_FAILED mean that the disk has to leave the map. */
@@ -102,9 +104,10 @@ export class DiskWork {
     const lock = await locks.exclusive(chain.family, index);
     try {
       if (change.kind === 'equal') {
-        const merging = this.#layers.merging(chain.family);
-        if (mergesKey(merging) !== change.merges) return { body: OTHER_MERGES };
-        await mergeAt(disk, place, merging);
+        // The names of merges alone would not do: one that was not known then may be over and forgotten.
+        const inspected = change.eras.find((each) => each.disk === request.disk);
+        if (inspected?.era !== this.#era(chain.family)) return { body: OTHER_ERA };
+        await mergeAt(disk, place, this.#layers.merging(chain.family));
         // Nobody sees it any more, whoever may have it still.
         if (this.#layers.doomed(chain.family).includes(change.layer)) return {};
       }
@@ -113,6 +116,11 @@ export class DiskWork {
       lock.release();
     }
     return {};
+  }
+
+  /** An earlier worker may have heard of something else in between. */
+  #era(family: number): string {
+    return `${this.#incarnation()}.${this.#layers.era(family)}`;
   }
 
   async #needsRoom({ disk: number, pg, chain, index }: ChangeRequest, use: RoomUse): Promise<boolean> {
@@ -134,9 +142,10 @@ export class DiskWork {
     try {
       // What one copy has done with a layer, and another not yet, is no difference.
       const merging = this.#layers.merging(chain.family);
+      const era = this.#era(chain.family);
       const place = { pg, family: chain.family, index };
       await mergeAt(disk, place, merging);
-      return { merges: mergesKey(merging), layer: await describeBlocks(disk, place, layer, blocks) };
+      return { merges: mergesKey(merging), era, layer: await describeBlocks(disk, place, layer, blocks) };
     } finally {
       lock.release();
     }

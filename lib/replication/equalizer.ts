@@ -1,6 +1,6 @@
 import { HOLE, NO_END, NOTHING, OBJECT } from '../store/entry.js';
 import { type DescribedLayer, PULL_BLOCK_BYTES, PULL_HASH_BYTES } from '../store/object-pull.js';
-import { type ByteRange, type Equalizing, type Inspected, OTHER_MERGES, type Shape } from './messages.js';
+import { type ByteRange, type Equalizing, type Inspected, OTHER_ERA, type Shape } from './messages.js';
 import { type Chain, OBJECT_BYTES } from './object-io.js';
 import { blocksOf, type UnequalObject } from './unequal.js';
 import type { Writer } from './writer.js';
@@ -110,7 +110,7 @@ export class Equalizer {
   async #apply(chain: Chain, index: number, change: Equalizing): Promise<boolean> {
     const answers = await this.#writer.change(chain, index, change);
     if (!answers) return false;
-    if (![...answers.values()].includes(OTHER_MERGES)) return true;
+    if (![...answers.values()].includes(OTHER_ERA)) return true;
     await this.#pause();
     return false;
   }
@@ -131,6 +131,7 @@ export class Equalizer {
       return 'stopped';
     }
     for (const [disk, { layer: each }] of inspected) byDisk.set(disk, each);
+    const eras = inspected.map(([disk, { era }]) => ({ disk, era }));
     const wanted = byDisk.get(source) ?? null;
     const others = [...byDisk.values()];
     const shape = shapeOf(wanted);
@@ -141,10 +142,10 @@ export class Equalizer {
     const differing = wanted?.kind === OBJECT ? differingBlocks(wanted, others) : [];
     const within = blocks ? hullOf(blocks) : WHOLE;
     if (differing.length === 0 && others.every((other) => isSameShape(shapeOf(other), shape))) return null;
-    if (differing.length === 0) return { kind: 'equal', merges, layer, shape, within, blocks: [] };
+    if (differing.length === 0) return { kind: 'equal', eras, layer, shape, within, blocks: [] };
     const extracted = await this.#writer.look(chain, index, { kind: 'extract', layer, ranges: differing }, source);
     if (!extracted) return 'stopped';
-    return { kind: 'equal', merges, layer, shape, within, blocks: extracted.get(source) as Equalizing['blocks'] };
+    return { kind: 'equal', eras, layer, shape, within, blocks: extracted.get(source) as Equalizing['blocks'] };
   }
 }
 

@@ -65,6 +65,12 @@ export class IndexLocks {
     return lock;
   }
 
+  /** Resolves when each lock of the family that is held now was released. */
+  async released(family: number): Promise<void> {
+    const held = [...(this.#families.get(family)?.keys() ?? [])];
+    await Promise.all(held.map(async (index) => (await this.exclusive(family, index)).release()));
+  }
+
   #lock(family: number, index: number): IndexLock {
     let row = this.#families.get(family);
     if (row === undefined) {

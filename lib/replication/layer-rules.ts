@@ -16,13 +16,15 @@ export interface LayerRules {
   /** Layers of the family that nothing refers to any more. */
   doomed(family: number): readonly number[];
   merging(family: number): readonly MergingLayer[];
+  /** Grows with each change of the two that this process hears of, and may do so without one. */
+  era(family: number): number;
 }
 
 /** Where no layer is ever given up. */
-export const NO_LAYER_RULES: LayerRules = { doomed: () => [], merging: () => [] };
+export const NO_LAYER_RULES: LayerRules = { doomed: () => [], merging: () => [], era: () => 0 };
 
 /** The merges of a family in words: copies are compared, and made equal, by one that all of them go by. */
-export function mergesKey(merging: readonly MergingLayer[]): string {
+export function mergesKey(merging: readonly Pick<MergingLayer, 'layer' | 'child'>[]): string {
   return merging.map(({ layer, child }) => `${layer}>${child}`).join();
 }
 

@@ -113,9 +113,11 @@ export class LayerWork implements LayerDisk {
 
   /** Calls `use` for every entry of the layer, with the index held alone. */
   async #eachEntry(family: number, layer: number, use: (disk: Disk, place: Place) => Promise<unknown>): Promise<void> {
-    const { disk, recovery } = this.#context;
-    // A pull that had its description before the layer was given up may bring it back, behind what is looked through.
+    const { disk, locks, recovery } = this.#context;
+    // A pull that had its description before the layer was given up may bring it back, behind what is looked through; so
+    // may what makes a copy equal, and was begun before.
     await recovery.attemptsEnd();
+    await locks.released(family);
     for await (const batch of walk(disk, family, 0, INDEX_END)) {
       const left = batch.filter((entry) => entry.layer === layer).values();
       const work = async () => {

@@ -39,16 +39,18 @@ export interface ByteRange {
 /** What `inspect` answers: the layer as it is once these merges are made at the index (see mergesKey); null: nothing. */
 export interface Inspected {
   readonly merges: string;
+  /** Names the time in which the disk's host has heard of no other layers of the family on their way out. */
+  readonly era: string;
   readonly layer: DescribedLayer | null;
 }
 
-/** What `equal` answers where it has changed nothing, as the disk goes by other merges than those that were compared. */
-export const OTHER_MERGES = 'other merges';
+/** What `equal` answers where it has changed nothing, as the disk is not in the era any more in which it was inspected. */
+export const OTHER_ERA = 'other era';
 
 export interface Equalizing {
   readonly kind: 'equal';
-  /** By which the copies were compared. */
-  readonly merges: string;
+  /** Of the disks whose copies were compared. */
+  readonly eras: readonly { readonly disk: number; readonly era: string }[];
   readonly layer: number;
   /** What the layer has there: an object of `end` bytes, a hole marker, or no entry. */
   readonly shape: Shape;

@@ -90,7 +90,7 @@ export class ReplicaHost implements Objects {
   constructor(options: ReplicaHostOptions, disks: Iterable<Disk>) {
     this.#options = options;
     this.#inquiries = new Inquiries((host, message) => this.#sendTo(host, message as ObjectMessage));
-    this.#work = new DiskWork(this.#disks, options.layers);
+    this.#work = new DiskWork(this.#disks, options.layers, () => options.incarnation());
     this.#own = new OwnCopies(options.map(), this.#disks);
     for (const disk of disks) this.#disks.set(disk.number, this.#replicaOf(disk));
     this.#member = new Member(options.map(), {

@@ -1,6 +1,9 @@
 import type { Coordination, Watch } from '../coordination/coordination.js';
-import type { LayerRules, MergingLayer } from '../replication/layer-rules.js';
+import { type LayerRules, type MergingLayer, mergesKey } from '../replication/layer-rules.js';
 import { decodeRecord, type FamilyRecord, KEY } from './records.js';
+
+/** Families whose era is remembered; of the one whose last change is the longest ago it is forgotten first. */
+export const ERAS_MAX = 16_384;
 
 /**
  * The families that have layers to delete or to merge, kept in memory by a watch: whoever has copies has to know before
@@ -10,6 +13,11 @@ export class FamilyWatch implements LayerRules {
   readonly #coordination: Coordination;
   readonly #families = new Map<number, FamilyRecord>();
   readonly #listeners = new Set<(family: number) => void>();
+  /** By family, in the order of these numbers. */
+  readonly #eras = new Map<number, number>();
+  /** Changes of what any family has on its way out; and the era of families that none is remembered of. */
+  #changes = 0;
+  #eraOfOthers = 0;
   #watch: Watch | null = null;
 
   constructor(coordination: Coordination) {
@@ -46,7 +54,7 @@ export class FamilyWatch implements LayerRules {
     if (family.doomed.length > 0 || family.merging.length > 0) this.#families.set(family.id, family);
     else if (known) this.#families.delete(family.id);
     else return;
-    this.#tell(family.id);
+    this.#tell(family.id, known, family);
   }
 
   /** The family as it is known, where it has work. */
@@ -69,11 +77,33 @@ export class FamilyWatch implements LayerRules {
     return known.merging.map(({ layer, child }) => ({ layer, child, limit: known.layers[child]!.limit }));
   }
 
-  #forget(id: number): void {
-    if (this.#families.delete(id)) this.#tell(id);
+  era(family: number): number {
+    return this.#eras.get(family) ?? this.#eraOfOthers;
   }
 
-  #tell(family: number): void {
+  #forget(id: number): void {
+    const known = this.#families.get(id);
+    if (this.#families.delete(id)) this.#tell(id, known, undefined);
+  }
+
+  #tell(family: number, before: FamilyRecord | undefined, after: FamilyRecord | undefined): void {
+    if (planOf(before) !== planOf(after)) this.#beginEra(family);
     for (const listener of this.#listeners) listener(family);
   }
+
+  #beginEra(family: number): void {
+    this.#eras.delete(family);
+    this.#eras.set(family, ++this.#changes);
+    if (this.#eras.size <= ERAS_MAX) return;
+    for (const [oldest, era] of this.#eras) {
+      this.#eras.delete(oldest);
+      this.#eraOfOthers = era;
+      return;
+    }
+  }
+}
+
+/** What the family has on its way out, in words. */
+function planOf(family: FamilyRecord | undefined): string {
+  return family ? `${family.doomed.join()}/${mergesKey(family.merging)}` : '/';
 }

@@ -142,6 +142,20 @@ export const IMAGE_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'copies made equal by what was found before a merge',
+    why: 'Those are then made equal, from one in-sync member to all of `acting`.',
+    kinds: LAYERS,
+    administration: ADMINISTRATION,
+    scenario: 'a-copy-is-to-be-made-equal-and-a-layer-was-merged-meanwhile',
+    edits: [
+      {
+        file: 'lib/replication/disk-work.js',
+        find: 'inspected?.era !== this.#era(chain.family)',
+        replace: 'false',
+      },
+    ],
+  },
+  {
     name: "a snapshot before the last fence's objects are equal",
     why: 'Snapshot, clone, rollback, merge and a `clean` hand-over wait until all that the last fence found is equal and flushed.',
     kinds: LAYERS,
