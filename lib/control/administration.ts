@@ -132,7 +132,7 @@ export interface VdiInfo {
   number: number;
   /** Bytes that a guest sees. */
   size: number;
-  /** Bytes that its own objects take; what it shares with the image it was cloned from is counted there. */
+  /** Bytes that it takes, with its snapshots; what it shares with the image it was cloned from is counted there. */
   used: number;
   copies: number;
   /** Name of the image that it was cloned from, or null; also null when that is gone. */

@@ -76,7 +76,8 @@ export class ImageAdministration {
 
   async list(): Promise<VdiInfo[]> {
     const records = await this.#vdis.list();
-    const infos = await Promise.all(records.map((record) => this.#info(record)));
+    const used = await this.#vdis.used(records);
+    const infos = await Promise.all(records.map((record) => this.#info(record, used)));
     return infos.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
   }
 
@@ -131,8 +132,8 @@ export class ImageAdministration {
       const unpin = this.#vdis.pin(record.id);
       try {
         const vdi = await this.#vdis.load(record.id);
-        const { own, below } = await this.#vdis.usage(vdi.record);
-        return { size: vdi.size, used: Math.min(vdi.size, own + below), extents: extentsOf(vdi, unpin) };
+        const used = Math.min(vdi.size, await this.#vdis.usage(vdi.record));
+        return { size: vdi.size, used, extents: extentsOf(vdi, unpin) };
       } catch (error) {
         await unpin();
         throw error;
@@ -178,9 +179,9 @@ export class ImageAdministration {
     });
   }
 
-  async #info(record: VdiRecord): Promise<VdiInfo> {
-    const [{ own }, family, parent] = await Promise.all([
-      this.#vdis.usage(record),
+  async #info(record: VdiRecord, known: ReadonlyMap<number, number> | null = null): Promise<VdiInfo> {
+    const [used, family, parent] = await Promise.all([
+      known ?? this.#vdis.used([record]),
       this.#vdis.catalog.family(record.family),
       record.parent === undefined ? null : this.#vdis.catalog.vdi(record.parent),
     ]);
@@ -188,7 +189,7 @@ export class ImageAdministration {
       name: record.name,
       number: record.id,
       size: record.size,
-      used: own,
+      used: used.get(record.id) ?? 0,
       copies: family?.record.copies ?? this.#copies,
       parent: parent && !parent.record.unlinked ? parent.record.name : null,
       created: isoTime(record.created),

@@ -1,6 +1,5 @@
 import { type Attributes, ROOT_NODE, type Timestamp } from '../fuse/operations.js';
 import type { VdiRecord } from '../vdi/records.js';
-import type { VdiUsage } from '../vdi/vdis.js';
 
 export const S_IFMT = 0o170000;
 export const S_IFREG = 0o100000;
@@ -27,9 +26,9 @@ export function directoryAttributes(record: DirectoryRecord): Attributes {
  * An image as a file. Its blocks are those of all layers that it shows, never more than its size: what a clone shares
  * counts too, since tools take a file of no blocks for one without data.
  */
-export function fileAttributes(record: VdiRecord, usage: VdiUsage): Attributes {
+export function fileAttributes(record: VdiRecord, usage: number): Attributes {
   const { id, size, mode, uid, gid, atime, mtime, ctime } = record;
-  const used = Math.min(usage.own + usage.below, Math.ceil(size / 4096) * 4096);
+  const used = Math.min(usage, Math.ceil(size / 4096) * 4096);
   return {
     node: id,
     size,

@@ -30,6 +30,18 @@ export class Listing {
     return found;
   }
 
+  /** The records of these images, whether or not they have a name, where there are any. */
+  async of(ids: Iterable<number>): Promise<Map<number, VdiRecord>> {
+    this.#filled ??= this.#fill();
+    await this.#filled;
+    const found = new Map<number, VdiRecord>();
+    for (const id of ids) {
+      const record = this.#records.get(id);
+      if (record) found.set(id, record);
+    }
+    return found;
+  }
+
   /** How many have a name. */
   async count(): Promise<number> {
     return (await this.after(0)).length;

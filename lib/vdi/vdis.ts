@@ -11,6 +11,7 @@ import { chainOf } from './family.js';
 import type { FamilyWatch } from './family-watch.js';
 import { IdleRoles } from './idle-roles.js';
 import { Janitor } from './janitor.js';
+import { layerOwners } from './layer-owners.js';
 import { Listing } from './listing.js';
 import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
 import { Snapshots } from './snapshots.js';
@@ -36,14 +37,6 @@ export interface VdisOptions {
 
 /** An image may become shorter while it is cloned. */
 const CLONE_ATTEMPTS_MAX = 16;
-
-/** Bytes that an image's objects take up. */
-export interface VdiUsage {
-  /** Of the layer that only this image has. */
-  own: number;
-  /** Of the layers below, which may be shared with its clones. */
-  below: number;
-}
 
 /**
  * All images as this host sees them: finds them, opens each once, makes, renames, clones and removes them.
@@ -386,13 +379,37 @@ export class Vdis {
     throw new VdiError('EAGAIN', `${source.record.name} changes its size all the time; try again`);
   }
 
-  async usage(record: VdiRecord): Promise<VdiUsage> {
+  /** Bytes that all takes up which the image shows, on this host. Some of it may be shown by others as well. */
+  async usage(record: VdiRecord): Promise<number> {
     const vdi = this.#loaded.get(record.id);
     const family = vdi ? null : await this.catalog.family(record.family);
     const chain = vdi?.chain() ?? (family && chainOf(family.record, record.id));
-    const bytes = (chain?.layers ?? []).map(({ layer }) => this.#options.objects.usage(chain!.family, layer));
-    const [own = 0, ...below] = bytes;
-    return { own, below: below.reduce((sum, each) => sum + each, 0) };
+    let bytes = 0;
+    for (const { layer } of chain?.layers ?? []) bytes += this.#options.objects.usage(chain!.family, layer);
+    return bytes;
+  }
+
+  /**
+   * Bytes that each of these images takes up on this host, with its snapshots, by its number. What several show counts for
+   * one of them: see `layerOwners`.
+   */
+  async used(records: readonly VdiRecord[]): Promise<Map<number, number>> {
+    const given = new Map(records.map((record) => [record.id, record]));
+    const used = new Map(records.map(({ id }) => [id, 0]));
+    const families = new Set(records.map(({ family }) => family));
+    await Promise.all(
+      [...families].map(async (id) => {
+        const family = (await this.catalog.family(id))?.record;
+        if (!family) return;
+        // What is given is as new, or newer.
+        const listed = await this.#listing.of(Object.keys(family.images).map(Number));
+        for (const [layer, owner] of layerOwners(family, new Map([...listed, ...given]))) {
+          const before = used.get(owner);
+          if (before !== undefined) used.set(owner, before + this.#options.objects.usage(id, layer));
+        }
+      }),
+    );
+    return used;
   }
 
   #noteFamily = (family: FamilyRecord): void => {
