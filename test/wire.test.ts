@@ -75,7 +75,7 @@ test('data is neither copied into a message nor out of it', (t) => {
   const block = { offset: 0, data };
   const equal = {
     kind: 'equal',
-    merges: '',
+    eras: [],
     layer: 1,
     shape: { kind: 'hole' },
     within: { offset: 0, length: 1 },

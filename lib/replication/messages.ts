@@ -47,10 +47,16 @@ export interface Inspected {
 /** What `equal` answers where it has changed nothing, as the disk is not in the era any more in which it was inspected. */
 export const OTHER_ERA = 'other era';
 
+/** See Inspected. */
+export interface DiskEra {
+  readonly disk: number;
+  readonly era: string;
+}
+
 export interface Equalizing {
   readonly kind: 'equal';
   /** Of the disks whose copies were compared. */
-  readonly eras: readonly { readonly disk: number; readonly era: string }[];
+  readonly eras: readonly DiskEra[];
   readonly layer: number;
   /** What the layer has there: an object of `end` bytes, a hole marker, or no entry. */
   readonly shape: Shape;
@@ -331,7 +337,7 @@ export type Body =
   | readonly number[]
   /** Of `extract`. */
   | Equalizing['blocks']
-  | typeof OTHER_MERGES
+  | typeof OTHER_ERA
   | Inspected
   | FenceAnswer
   | ListAnswer

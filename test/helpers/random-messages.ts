@@ -4,7 +4,7 @@ import {
   type ByteRange,
   type Change,
   type Message,
-  OTHER_MERGES,
+  OTHER_ERA,
   type Refusal,
   type Shape,
 } from '../../lib/replication/messages.js';
@@ -165,7 +165,8 @@ export class RandomMessages {
       { kind: 'extract', layer: this.#field(), ranges: this.#soughtRanges() },
       {
         kind: 'equal',
-        ...{ merges: this.#text(), layer: this.#field(), shape: this.#shape(), within: this.#range() },
+        ...{ eras: this.#some(3, () => ({ disk: this.#field(), era: this.#text() })) },
+        ...{ layer: this.#field(), shape: this.#shape(), within: this.#range() },
         blocks: this.#some(3, () => this.#block()),
       },
     ];
@@ -271,8 +272,8 @@ export class RandomMessages {
       ...{ bytes: this.#data(), nothing: null, number: this.counter(), boolean: this.#boolean() },
       indexes: this.#some(3, () => this.#field()),
       blocks: [this.#block(), ...this.#some(2, () => this.#block())],
-      'other merges': OTHER_MERGES,
-      inspected: { merges: this.#text(), layer: this.#boolean() ? null : this.#described() },
+      'other era': OTHER_ERA,
+      inspected: { merges: this.#text(), era: this.#text(), layer: this.#boolean() ? null : this.#described() },
       fenced: {
         disks: this.#some(2, () => ({
           disk: this.#field(),

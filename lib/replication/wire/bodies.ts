@@ -15,9 +15,9 @@ import type {
   ListAnswer,
   Released,
 } from '../messages.js';
-import { OTHER_MERGES } from '../messages.js';
+import { OTHER_ERA } from '../messages.js';
 import type { ImageAttributes, Timestamp } from '../object-io.js';
-import { blocks, merges } from './change.js';
+import { blocks, era } from './change.js';
 import { checked, constant, list, nullable, type Option, option, record } from './composites.js';
 import { describedLayer } from './described-layer.js';
 import {
@@ -27,6 +27,7 @@ import {
   ENTRIES_MAX,
   INDEXES_MAX,
   LAYERS_MAX,
+  MERGES_BYTES_MAX,
   RANGES_MAX,
   RING_RANGES_MAX,
 } from './limits.js';
@@ -67,6 +68,8 @@ const description = record<IndexDescription>({
   layers: list(describedLayer, LAYERS_MAX, 'layers'),
 });
 
+const merges = text(MERGES_BYTES_MAX, 'merges');
+
 const mtime = record<Timestamp>({ seconds, nanoseconds: wholeNumber(999_999_999, 'nanoseconds') });
 
 const KINDS = {
@@ -82,8 +85,8 @@ const KINDS = {
       if (all.length === 0) throw new WireError('an answer of no blocks is one of no indexes');
     }),
   ),
-  otherMerges: option(8, constant(OTHER_MERGES)),
-  inspected: option(9, record<Inspected>({ merges, layer: nullable(describedLayer) })),
+  otherEra: option(8, constant(OTHER_ERA)),
+  inspected: option(9, record<Inspected>({ merges, era, layer: nullable(describedLayer) })),
   fenced: option(10, record<FenceAnswer>({ disks: list(fencedDisk, DISKS_MAX, 'disks') })),
   listed: option(11, record<ListAnswer>({ entries: list(listedEntry, ENTRIES_MAX, 'entries'), complete: boolean })),
   described: option(12, record<DescribeAnswer>({ description, doubts: ringDoubts })),
@@ -96,7 +99,7 @@ function kindOf(body: Body): keyof typeof KINDS {
   if (body === null) return 'nothing';
   if (typeof body === 'number') return 'number';
   if (typeof body === 'boolean') return 'boolean';
-  if (typeof body === 'string') return 'otherMerges';
+  if (typeof body === 'string') return 'otherEra';
   if (Buffer.isBuffer(body)) return 'bytes';
   if (Array.isArray(body)) return typeof body[0] === 'object' ? 'blocks' : 'indexes';
   if ('merges' in body) return 'inspected';

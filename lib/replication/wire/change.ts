@@ -1,6 +1,6 @@
-import type { Change, Shape } from '../messages.js';
+import type { Change, DiskEra, Shape } from '../messages.js';
 import { checked, choice, constant, list, nullable, option, record, word } from './composites.js';
-import { MERGES_BYTES_MAX, RANGES_MAX } from './limits.js';
+import { COMPARED_MAX, ERA_BYTES_MAX, RANGES_MAX } from './limits.js';
 import { byteRange, byteRanges, checkRange, soughtRanges } from './places.js';
 import { bulk, field, objectBytes, text } from './primitives.js';
 
@@ -10,7 +10,9 @@ export interface Block {
   readonly data: Buffer;
 }
 
-export const merges = text(MERGES_BYTES_MAX, 'merges');
+export const era = text(ERA_BYTES_MAX, 'era');
+
+const eras = list(record<DiskEra>({ disk: field, era }), COMPARED_MAX, 'eras');
 
 function checkBlock({ offset, data }: Block): void {
   checkRange({ offset, length: data.length });
@@ -43,5 +45,5 @@ export const change = choice<Change, 'kind'>('kind', 'change', {
   room: option(5, record({ kind: constant('room'), use })),
   inspect: option(6, record({ kind: constant('inspect'), layer: field, blocks: nullable(byteRanges) })),
   extract: option(7, record({ kind: constant('extract'), layer: field, ranges: soughtRanges })),
-  equal: option(8, record({ kind: constant('equal'), merges, layer: field, shape, within: byteRange, blocks })),
+  equal: option(8, record({ kind: constant('equal'), eras, layer: field, shape, within: byteRange, blocks })),
 });

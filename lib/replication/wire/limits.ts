@@ -27,6 +27,8 @@ export const RANGES_MAX = 4096;
 export const RETIRED_MAX = 65536;
 /** Disks of one host. */
 export const DISKS_MAX = 1024;
+/** Disks whose copies of an object are compared with one another. */
+export const COMPARED_MAX = 1024;
 /** Objects of one disk that may differ from other copies. */
 export const ACTIVE_MAX = 1024 * 1024;
 /** Noted ranges of one disk: as many as there are slots in its ring. */
@@ -42,3 +44,5 @@ export const HOST_BYTES_MAX = 255;
 export const BOOT_ID_BYTES_MAX = 255;
 /** Of a family's merges in words: less than its record has. */
 export const MERGES_BYTES_MAX = 1024 * 1024;
+/** Of the name of an era: two numbers. */
+export const ERA_BYTES_MAX = 64;
