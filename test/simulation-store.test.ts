@@ -8,6 +8,7 @@ import { DiskObjects } from './helpers/disk-objects.js';
 import { chainOf, IDENTITY, readAt } from './helpers/disks.js';
 import { SectorImage } from './helpers/sector-image.js';
 import { MachineRun } from './helpers/simulated-machine.js';
+import type { DeviceImage } from './simulation/disk.js';
 
 const INDEXES = 4;
 const IMAGES_MAX = 4;
@@ -317,6 +318,26 @@ test('a disk whose device was away for a moment while it was open is taken out',
   machine.machine.mount(directory, machine.devices[0]!);
   const failed = new Promise<string>((resolve) => disk.on('failed', resolve));
   t.is(await machine.settle(failed), `the device of ${directory} was away`);
+});
+
+test('nothing is read from an older state of a disk that came back while it was open', async (t) => {
+  const machine = new MachineRun(9, 1);
+  const [directory] = machine.directories as [string];
+  await machine.settle(Disk.format(directory, { ...IDENTITY, disk: 1 }, machine.system));
+  const open = () => machine.settle(Disk.open(directory, {}, { system: machine.system, replicated: true }));
+  const chain = chainOf(1, 1);
+  const first = new DiskObjects([await open()]);
+  let image: DeviceImage | null = null;
+  for (const value of [1, 2]) {
+    await machine.settle(first.write(chain, 0, 0, Buffer.alloc(512, value)));
+    await machine.settle(first.flush(chain));
+    image ??= machine.devices[0]!.snapshot();
+  }
+  machine.kill();
+  const disk = await open();
+  machine.devices[0]!.restore(image!);
+  await t.exception(machine.settle(readAt(new DiskObjects([disk]), chain, 0, 0, 512)), /EIO/);
+  t.ok(disk.failed);
 });
 
 test('work on layers of a disk that hangs ends when the disk is taken out', async (t) => {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
-import { Disk, FORMAT_VERSION, readRecord } from '../lib/store/index.js';
+import { Disk, FORMAT_VERSION, OBJECT_BYTES, readRecord } from '../lib/store/index.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
 import { DiskObjects } from './helpers/disk-objects.js';
 import { chainOf, IDENTITY, killedCopy, newDisk, openDisk, readAt, smallFilesystem } from './helpers/disks.js';
@@ -94,6 +94,31 @@ test('a disk whose directory is swapped is taken out', async (t) => {
   ]) {
     t.is(await codeOf(operation), 'DISK_FAILED');
   }
+});
+
+test('what is opened anew is not of an older copy of the disk that came in its place', async (t) => {
+  const first = await newDisk(t);
+  const { directory } = first;
+  const chain = chainOf(1, 1);
+  const [older, newer] = [Buffer.alloc(512, 1), Buffer.alloc(512, 2)];
+  const before = new DiskObjects([first]);
+  await before.write(chain, 0, 0, older);
+  await before.flush(chain);
+  t.is(spawnSync('cp', ['-a', directory, `${directory}.copy`]).status, 0);
+  await before.write(chain, 0, 0, newer);
+  await first.close();
+  const disk = await openDisk(t, directory);
+  t.is([...disk.descriptors.files()].length, 0);
+  await rename(directory, `${directory}.away`);
+  await rename(`${directory}.copy`, directory);
+  t.teardown(() => rm(`${directory}.away`, { recursive: true }), { force: true });
+  const objects = new DiskObjects([disk]);
+  t.alike(await readAt(objects, chain, 0, 0, 512), newer, 'before anybody has noticed');
+  const [file] = [...disk.descriptors.files()];
+  await objects.discard(chain, { index: 0, offset: 0, length: OBJECT_BYTES });
+  await objects.flush(chain);
+  await until('the disk is found to be another', () => disk.failed !== null);
+  t.alike((await readFile(file!.path)).subarray(0, 512), older, 'nothing is removed from the copy');
 });
 
 test('a disk whose disk.json becomes that of another, or vanishes, is taken out', async (t) => {

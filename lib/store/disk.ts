@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events';
+import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { ActivityLog } from './activity-log.js';
+import { Anchor } from './anchor.js';
 import { bootOf, isSameBoot } from './attachment.js';
 import { ChunkPool } from './chunk-pool.js';
 import { CHECK_INTERVAL_MS, FILES_OPEN_MAX, FORMAT_VERSION, OBJECT_BYTES, OPERATIONS_MAX } from './constants.js';
@@ -114,6 +116,7 @@ export class Disk extends EventEmitter<DiskEvents> {
    */
   wasAway = false;
   #boot = '';
+  readonly anchor: Anchor;
   readonly #lock: number;
   readonly #ringDirectory: string;
   readonly #health: Health;
@@ -123,17 +126,19 @@ export class Disk extends EventEmitter<DiskEvents> {
   #sweeping: Promise<void> = Promise.resolve();
   #closing: Promise<void> | null = null;
 
-  private constructor(directory: string, record: DiskRecord, lock: number, options: DiskOptions) {
+  private constructor(anchor: Anchor, directory: string, record: DiskRecord, lock: number, options: DiskOptions) {
     super();
     this.directory = directory;
     this.record = record;
     this.replicated = options.replicated ?? false;
     this.durableActivity = options.durableActivity ?? this.replicated;
+    this.anchor = anchor;
     this.#lock = lock;
     this.#ringDirectory = options.ringDirectory ?? directory;
     this.system = options.system ?? SYSTEM;
     const { files, time } = this.system;
-    this.io = new FileIo(options.operationsMax ?? OPERATIONS_MAX, (reason) => this.emit('failed', reason), files);
+    const { operationsMax = OPERATIONS_MAX } = options;
+    this.io = new FileIo(operationsMax, (reason) => this.emit('failed', reason), files, anchor);
     this.index = new ObjectIndex(directory, (error) => this.fail(`the index failed: ${messageOf(error)}`), this.system);
     this.descriptors = new Descriptors(options.filesOpenMax ?? FILES_OPEN_MAX, (file) => {
       // A failed close of a file that is synced, or of no more use, has nothing to say.
@@ -153,7 +158,7 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.trash = new Trash(this.io, this.index);
     this.replaced = new Replaced(this);
     this.files = new ObjectFiles(directory, this, (family, layer) => this.layer(family, layer));
-    this.#health = new Health(directory, record, this.io, this.system);
+    this.#health = new Health(directory, record, anchor, this.io, this.system);
   }
 
   /**
@@ -187,24 +192,33 @@ export class Disk extends EventEmitter<DiskEvents> {
    * OTHER_CLUSTER, OTHER_HOST, OTHER_DISK, OLD_IMAGE, READ_ONLY, LOCKED.
    */
   static async open(directory: string, expected: ExpectedDisk, options: DiskOptions = {}): Promise<Disk> {
-    const { files } = options.system ?? SYSTEM;
+    const { system = SYSTEM } = options;
+    const { files } = system;
     const lock = await lockDirectory(directory, expected, files);
+    let anchor: Anchor | null = null;
     let disk: Disk | null = null;
     try {
-      disk = new Disk(directory, await openRecord(directory, expected, files), lock, options);
-      await disk.#start();
+      const record = await openRecord(directory, expected, files);
+      const attachment = await system.attachment(directory);
+      const flags = constants.O_RDONLY | constants.O_DIRECTORY;
+      anchor = new Anchor(directory, await promised<number>((done) => files.open(directory, flags, 0, done)));
+      disk = new Disk(anchor, directory, record, lock, options);
+      await disk.#start(attachment);
       return disk;
     } catch (error) {
       disk?.ring?.close();
       if (disk) await disk.index.close();
+      if (anchor) files.closeSync(anchor.fd);
       files.closeSync(lock);
       throw error;
     }
   }
 
-  async #start(): Promise<void> {
+  /** `attachment`: of its device, before the index was opened. */
+  async #start(attachment: string): Promise<void> {
+    // What was opened by its path is of the same mount as the anchor.
+    await this.#health.start(attachment);
     const bootId = this.system.bootId();
-    const attachment = await this.system.attachment(this.directory);
     const boot = bootOf(bootId, attachment);
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
@@ -212,7 +226,6 @@ export class Disk extends EventEmitter<DiskEvents> {
     this.wasAway = known && isSameBoot(this.index.bootId, bootId) && (rebooted || this.index.away);
     this.#boot = boot;
     await this.#keepIndex(known);
-    await this.#health.start(attachment);
     await this.space.refresh();
     await this.index.keepSpare();
     // Before the boot id is stored, which says that all of this boot was noted.
@@ -256,15 +269,15 @@ export class Disk extends EventEmitter<DiskEvents> {
   /** Makes the names of the index's files durable, before it has anything to lose. Throws NOT_A_DISK. */
   async #keepIndex(known: boolean): Promise<void> {
     const objects = join(this.directory, 'objects');
-    if (!known && (await list(this.io.files, objects)).length > 0) {
+    if (!known && (await this.io.list(objects)).length > 0) {
       throw new StoreError(
         'NOT_A_DISK',
         `${this.directory} has lost its index: bring the directory 'index' back, or empty the disk and add it anew`,
       );
     }
     // Each time: an earlier process may have made them and not come to sync them.
-    await syncDirectory(this.io.files, join(this.directory, 'index'));
-    await syncDirectory(this.io.files, this.directory);
+    await this.io.syncDirectory(join(this.directory, 'index'));
+    await this.io.call<void>((done) => this.io.files.fsync(this.anchor.fd, done));
   }
 
   /** What an earlier process wrote is on disk as far as it ever will be. */
@@ -392,6 +405,7 @@ export class Disk extends EventEmitter<DiskEvents> {
       for (const file of this.descriptors.files()) if (file.users === 0) files.closeSync(file.fd);
       // After a commit that failed the environment may wait for ever.
       await Promise.race([this.index.close(), ...(this.io.failure ? [pause(this.system.time, INDEX_CLOSE_MS)] : [])]);
+      files.closeSync(this.anchor.fd);
       files.closeSync(this.#lock);
     }
   }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
-import { type Done, type FileStats, type Files, NODE_FILES } from './files.js';
+import type { Anchor } from './anchor.js';
+import { type DirectoryEntry, type Done, type FileStats, type Files, NODE_FILES } from './files.js';
 import { OperationWatch } from './operation-watch.js';
 import { codeOf, messageOf, StoreError } from './store-error.js';
 
@@ -22,14 +23,22 @@ export class FileIo {
   readonly watch = new OperationWatch();
   readonly #operationsMax: number;
   readonly #onFatal: (reason: string) => void;
+  readonly #anchor: Anchor | null;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   failure: StoreError | null = null;
 
-  constructor(operationsMax: number, onFatal: (reason: string) => void, files: Files = NODE_FILES) {
+  /** Names within the directory of `anchor` are looked up from there. */
+  constructor(
+    operationsMax: number,
+    onFatal: (reason: string) => void,
+    files: Files = NODE_FILES,
+    anchor: Anchor | null = null,
+  ) {
     this.#operationsMax = operationsMax;
     this.#onFatal = onFatal;
     this.files = files;
+    this.#anchor = anchor;
   }
 
   /** Reads until `length` bytes of `target` are filled or the file ends; answers how many there were. */
@@ -145,7 +154,7 @@ export class FileIo {
   }
 
   open(path: string, flags: number): Promise<number> {
-    return this.call<number>((done) => this.files.open(path, flags, 0o600, done));
+    return this.call<number>((done) => this.files.open(this.#at(path), flags, 0o600, done));
   }
 
   close(fd: number): Promise<void> {
@@ -183,10 +192,18 @@ export class FileIo {
     }
   }
 
+  list(path: string): Promise<DirectoryEntry[]> {
+    return this.call((done) => this.files.readdir(this.#at(path), { withFileTypes: true }, done));
+  }
+
+  statOf(path: string): Promise<FileStats> {
+    return this.call((done) => this.files.stat(this.#at(path), done));
+  }
+
   /** Removes a file; one that is not there is as good. */
   async unlink(path: string): Promise<void> {
     try {
-      await this.call<void>((done) => this.files.unlink(path, done));
+      await this.call<void>((done) => this.files.unlink(this.#at(path), done));
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
@@ -195,7 +212,7 @@ export class FileIo {
   /** Makes a directory; answers false where it was there. */
   async makeDirectory(path: string): Promise<boolean> {
     try {
-      await this.call<void>((done) => this.files.mkdir(path, 0o700, done));
+      await this.call<void>((done) => this.files.mkdir(this.#at(path), 0o700, done));
       return true;
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return false;
@@ -209,7 +226,7 @@ export class FileIo {
     try {
       const mode = fs.constants.COPYFILE_FICLONE_FORCE;
       // Not every file system that cannot says so in the same way, so no error of a clone condemns the disk.
-      await this.#settle<void>((done) => this.files.copyFile(source, target, mode, done));
+      await this.#settle<void>((done) => this.files.copyFile(this.#at(source), this.#at(target), mode, done));
       return true;
     } catch (error) {
       if (NO_SPACE.has(codeOf(error))) throw this.#convert(error as NodeJS.ErrnoException);
@@ -249,6 +266,10 @@ export class FileIo {
     });
   }
 
+  #at(path: string): string {
+    return this.#anchor === null ? path : this.#anchor.pathOf(path);
+  }
+
   #start<T>(operation: (done: Done<T>) => void, done: Done<T>): void {
     if (this.#running >= this.#operationsMax) this.#waiting.push(() => this.#run(operation, done));
     else this.#run(operation, done);
@@ -281,9 +302,10 @@ export class FileIo {
   #convert(error: NodeJS.ErrnoException): Error {
     if (error instanceof StoreError) return error;
     const code = codeOf(error);
-    if (NO_SPACE.has(code)) return new StoreError('ENOSPC', `no space left: ${error.message}`, error);
-    if (FATAL.has(code)) return this.fail(error.message);
-    return PASSED_ON.has(code) ? error : new StoreError('EIO', error.message, error);
+    const message = this.#anchor === null ? error.message : this.#anchor.told(error.message);
+    if (NO_SPACE.has(code)) return new StoreError('ENOSPC', `no space left: ${message}`, error);
+    if (FATAL.has(code)) return this.fail(message);
+    return PASSED_ON.has(code) ? error : new StoreError('EIO', message, error);
   }
 
   /** Ends the use of the disk; answers the error that every operation gets from now on. */

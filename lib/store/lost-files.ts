@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Disk } from './disk.js';
 import { HOLE, type Key, NO_END, OBJECT, parseFileName } from './entry.js';
 import { clearBehind } from './file-content.js';
-import { type DirectoryEntry, withFile } from './files.js';
 
 /** An object that was being written when the power went, and its end as far as that is noted. */
 interface Unsettled extends Key {
@@ -41,9 +40,9 @@ export async function settleFiles(disk: Disk): Promise<void> {
 /** Takes those out of `lost` that have a file. */
 async function dropFound(disk: Disk, lost: Map<number, Unsettled>): Promise<void> {
   const objects = join(disk.directory, 'objects');
-  for (const group of await list(disk, objects)) {
+  for (const group of await disk.io.list(objects)) {
     if (!group.isDirectory()) continue;
-    for (const { name } of await list(disk, join(objects, group.name))) {
+    for (const { name } of await disk.io.list(join(objects, group.name))) {
       const serial = parseFileName(name)?.serial;
       const found = serial === undefined ? undefined : lost.get(serial);
       if (!found) continue;
@@ -55,11 +54,10 @@ async function dropFound(disk: Disk, lost: Map<number, Unsettled>): Promise<void
 }
 
 async function clearFile(disk: Disk, path: string, end: number): Promise<void> {
-  await withFile(disk.io.files, path, constants.O_RDWR, async (fd) => {
+  const fd = await disk.io.open(path, constants.O_RDWR);
+  try {
     if (await clearBehind(disk, fd, end)) await disk.io.syncData(fd);
-  });
-}
-
-function list(disk: Disk, path: string): Promise<DirectoryEntry[]> {
-  return disk.io.call((done) => disk.io.files.readdir(path, { withFileTypes: true }, done));
+  } finally {
+    await disk.io.close(fd);
+  }
 }

@@ -27,7 +27,7 @@ export async function syncInherited(disk: Disk, system: System): Promise<void> {
   const { index } = disk;
   const marks = index.unsyncedObjects();
   try {
-    await system.syncFilesystem(disk.directory);
+    await system.syncFilesystem(disk.anchor.fd);
   } catch (error) {
     throw disk.fail(messageOf(error));
   }

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Disk } from './disk.js';
 import { OBJECT, parseFileName } from './entry.js';
-import type { DirectoryEntry, FileStats } from './files.js';
 import { blocksIn } from './measure.js';
 import type { IndexedObject } from './object-index.js';
 import { codeOf } from './store-error.js';
@@ -15,10 +14,10 @@ import { codeOf } from './store-error.js';
  */
 export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
   const objects = join(disk.directory, 'objects');
-  for (const group of await list(disk, objects)) {
+  for (const group of await disk.io.list(objects)) {
     if (!group.isDirectory()) continue;
     try {
-      for (const entry of await list(disk, join(objects, group.name))) {
+      for (const entry of await disk.io.list(join(objects, group.name))) {
         if (signal.aborted || disk.failed) return;
         const file = parseFileName(entry.name);
         if (!file || file.serial >= disk.serials.start) continue;
@@ -36,12 +35,8 @@ export async function sweep(disk: Disk, signal: AbortSignal): Promise<void> {
   }
 }
 
-function list(disk: Disk, path: string): Promise<DirectoryEntry[]> {
-  return disk.io.call((done) => disk.io.files.readdir(path, { withFileTypes: true }, done));
-}
-
 async function measureAgain(disk: Disk, { family, layer, serial }: IndexedObject, path: string): Promise<void> {
-  const stats = await disk.io.call<FileStats>((done) => disk.io.files.stat(path, done));
+  const stats = await disk.io.statOf(path);
   const file = disk.descriptors.get(serial);
   // One that was opened meanwhile knows better to which layer it belongs.
   if (file) disk.flusher.measureFile(file);

@@ -21,8 +21,8 @@ export interface System {
    * with it what was not synced. Empty where the kernel does not say.
    */
   attachment(directory: string): Promise<string>;
-  /** Brings all of the directory's file system to disk (syncfs(2)). Rejects when it could not. */
-  syncFilesystem(directory: string): Promise<void>;
+  /** Brings all of the file system of an open directory to disk (syncfs(2)). Rejects when it could not. */
+  syncFilesystem(directory: number): Promise<void>;
   /** Opens, or makes, the database in a directory. */
   openEnvironment(directory: string): BinaryEnvironment;
   /** Fills `hash` with the hash (BLAKE2b) of the bytes. */
@@ -36,15 +36,15 @@ export const SYSTEM: System = {
   attachment: attachmentOf,
   syncFilesystem: (directory) =>
     new Promise((resolve, reject) => {
-      const child = spawn('sync', ['-f', directory], { stdio: ['ignore', 'ignore', 'pipe'] });
+      const child = spawn('sync', ['-f', '/proc/self/fd/3'], { stdio: ['ignore', 'ignore', 'pipe', directory] });
       let output = '';
-      child.stderr.on('data', (data: Buffer) => {
+      child.stderr!.on('data', (data: Buffer) => {
         output += data.toString();
       });
       child.on('error', reject);
       child.on('close', (code) => {
         if (code === 0) resolve();
-        else reject(new Error(`sync -f ${directory}: ${output.trim() || `exit ${code}`}`));
+        else reject(new Error(`sync -f: ${output.trim() || `exit ${code}`}`));
       });
     }),
   openEnvironment: (directory) => openEnvironment<Buffer, Buffer>({ path: directory, maxDbs: TABLES_MAX, ...BINARY }),

@@ -104,7 +104,7 @@ export class SimulatedFiles extends OpenFiles implements Files {
   /** Shares blocks where the device can. */
   copyFile(source: string, target: string, mode: number, done: Ended): void {
     this.#change('copyfile', target, done, (device, parent, name) => {
-      const place = this.#mounts.find(source);
+      const place = this.#find(source, 'copyfile');
       const from = find(source, place, 'copyfile');
       if (from.kind !== 'file') throw systemError('EISDIR', 'copyfile', source);
       let to = parent.get(name);
@@ -148,6 +148,20 @@ export class SimulatedFiles extends OpenFiles implements Files {
     return this.add(device, node, flags);
   }
 
+  #find(path: string, call: string): Place {
+    return this.anchored(path, call) ?? this.#mounts.find(path);
+  }
+
+  /** The device that a call on the path has to wait for. */
+  #at(path: string): SimulatedDevice {
+    try {
+      return this.#find(path, '').device ?? this.#mounts.bare;
+    } catch {
+      // The call itself says so.
+      return this.#mounts.bare;
+    }
+  }
+
   /** A call on a path, which is looked up when the call ends. */
   #name<T>(
     call: string,
@@ -156,12 +170,11 @@ export class SimulatedFiles extends OpenFiles implements Files {
     run: (place: Place) => T,
     abandon?: (random: Random) => void,
   ): void {
-    const { device } = this.#mounts.find(path);
     this.operations.start({
-      device: device ?? this.#mounts.bare,
+      device: this.#at(path),
       work: 'name',
       call,
-      run: () => settle(done, () => run(this.#mounts.find(path))),
+      run: () => settle(done, () => run(this.#find(path, call))),
       fail: done,
       abandon,
     });
@@ -180,7 +193,7 @@ export class SimulatedFiles extends OpenFiles implements Files {
       change(device, parent, name);
     };
     this.#name(call, path, done, run, (random) => {
-      if (random.chance(0.5)) settle(ignore, () => run(this.#mounts.find(path)));
+      if (random.chance(0.5)) settle(ignore, () => run(this.#find(path, call)));
     });
   }
 

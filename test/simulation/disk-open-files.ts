@@ -4,6 +4,7 @@ import type { DeviceWork, SimulatedDevice } from './disk-device.js';
 import type { SimulatedDirectory } from './disk-directory.js';
 import { systemError } from './disk-error.js';
 import { SECTOR_BYTES, SimulatedFile } from './disk-file.js';
+import type { Place } from './disk-mounts.js';
 import type { Operations } from './disk-operations.js';
 import { giveBack, statsOf } from './disk-paths.js';
 
@@ -22,6 +23,7 @@ export type Ended = (error: NodeJS.ErrnoException | null) => void;
 type Counted = (error: NodeJS.ErrnoException | null, bytes: number) => void;
 
 const FIRST_DESCRIPTOR = 3;
+const ANCHORED = /^\/proc\/self\/fd\/(\d+)\/(.+)$/;
 
 /** The descriptors of one process, and what can be done with them. */
 export class OpenFiles {
@@ -41,6 +43,22 @@ export class OpenFiles {
   /** The process has ended. */
   kill(): void {
     for (const fd of [...this.#open.keys()]) this.#release(fd);
+  }
+
+  /** Where a path leads that begins at a descriptor of this process, of a device's root; null for any other path. */
+  protected anchored(path: string, call: string): Place | null {
+    const [, fd, rest] = ANCHORED.exec(path) ?? [];
+    if (fd === undefined || rest === undefined) return null;
+    const open = this.#open.get(Number(fd));
+    if (!open) throw systemError('ENOENT', call, path);
+    if (isVoid(open)) throw systemError('EIO', call, path);
+    return { device: open.device, inode: open.node.inode, rest: rest.split('/') };
+  }
+
+  /** Null where it is not there any more. */
+  deviceOf(fd: number): SimulatedDevice | null {
+    const open = this.#open.get(fd);
+    return open === undefined || isVoid(open) ? null : open.device;
   }
 
   /** Opens what was found. */

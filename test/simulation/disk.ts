@@ -53,9 +53,9 @@ export class SimulatedSystem implements System {
     return String(this.#mounts.at(directory)?.attachment ?? '');
   }
 
-  syncFilesystem(directory: string): Promise<void> {
-    const device = this.#mounts.at(directory);
-    if (!device) return Promise.reject(systemError('ENOENT', 'syncfs', directory));
+  syncFilesystem(directory: number): Promise<void> {
+    const device = this.files.deviceOf(directory);
+    if (!device) return Promise.reject(systemError('EIO', 'syncfs'));
     const sync = device.beginSync();
     return new Promise((resolve, reject) => {
       this.#operations.start({

@@ -100,7 +100,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'lib/store/predecessor.js',
-        find: 'await system.syncFilesystem(disk.directory);',
+        find: 'await system.syncFilesystem(disk.anchor.fd);',
         replace: '',
       },
     ],
