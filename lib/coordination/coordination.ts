@@ -9,6 +9,9 @@ export const VALUE_BYTES_MAX = 1024 * 1024;
 /** etcd's own default of --max-txn-ops. */
 export const TRANSACTION_OPERATIONS_MAX = 128;
 
+/** Of all values of a transaction, those of comparisons and of both branches. */
+export const TRANSACTION_BYTES_MAX = 8 * 1024 * 1024;
+
 export interface KeyValue {
   key: string;
   value: Uint8Array;

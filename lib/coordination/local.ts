@@ -12,11 +12,10 @@ import {
   type Watch,
   type WatchEvent,
 } from './coordination.js';
+import { checkFormat, FORMAT } from './format.js';
 import { decodeRecord, encodeRecord } from './local-record.js';
 import { checkKey, checkPrefix, checkTransaction, holds } from './rules.js';
 
-/** What is written to a new store; a store of a higher number is refused. */
-const FORMAT = 1;
 /** The engine's own records. Keys of the store begin with '/', so these sort before them and cannot be reached. */
 const FORMAT_KEY = Buffer.from('\0format');
 const REVISION_KEY = Buffer.from('\0revision');
@@ -58,7 +57,7 @@ export async function openLocal(directory: string): Promise<Coordination> {
   await checkFile(join(directory, 'data.mdb'));
   const database = openEnvironment(directory);
   try {
-    if (checkFormat(database, directory) === 'new') await initialize(database, directory);
+    if (formatOf(database, directory) === 'new') await initialize(database, directory);
     await keepSpare(database, directory);
   } catch (error) {
     await database.close();
@@ -105,18 +104,14 @@ async function checkFile(path: string): Promise<void> {
   }
 }
 
-function checkFormat(database: Database, directory: string): 'new' | 'known' {
+function formatOf(database: Database, directory: string): 'new' | 'known' {
   const format = database.get(FORMAT_KEY);
   if (format === undefined) {
     if (database.getKeysCount({ limit: 1 }) === 0) return 'new';
     throw new CoordinationError('WRONG_FORMAT', `${directory} holds a database that is not a coordination store`);
   }
-  const version = Number(format.toString());
-  if (version === FORMAT) return 'known';
-  throw new CoordinationError(
-    'WRONG_FORMAT',
-    `the coordination store in ${directory} has format ${format.toString()}, this release reads ${FORMAT}: use a newer release`,
-  );
+  checkFormat(format.toString(), `the coordination store in ${directory}`);
+  return 'known';
 }
 
 async function initialize(database: Database, directory: string): Promise<void> {

@@ -3,6 +3,7 @@ import {
   CoordinationError,
   type KeyValue,
   type Operation,
+  TRANSACTION_BYTES_MAX,
   TRANSACTION_OPERATIONS_MAX,
   type Transaction,
   VALUE_BYTES_MAX,
@@ -15,7 +16,7 @@ export const KEY_BYTES_MAX = 1024;
  * Refuses a transaction that no engine may carry out, before anything is read or written. As in etcd, both branches
  * are checked whichever will run, and a branch may not put a key twice nor put a key that it also deletes.
  *
- * Throws CoordinationError BAD_KEY, VALUE_TOO_LARGE or TOO_MANY_OPERATIONS.
+ * Throws CoordinationError BAD_KEY, VALUE_TOO_LARGE (one of them, or all together) or TOO_MANY_OPERATIONS.
  */
 export function checkTransaction(transaction: Transaction): void {
   const { compare = [], success = [], failure = [] } = transaction;
@@ -25,6 +26,7 @@ export function checkTransaction(transaction: Transaction): void {
     checkCount('operations', branch.length);
     checkBranch(branch);
   }
+  checkSize(transaction);
 }
 
 /** Whether a comparison holds for what there is of its key; null where that is absent. */
@@ -57,6 +59,17 @@ function checkCount(what: string, count: number): void {
   throw new CoordinationError(
     'TOO_MANY_OPERATIONS',
     `a transaction of ${count} ${what}, more than ${TRANSACTION_OPERATIONS_MAX}`,
+  );
+}
+
+function checkSize({ compare = [], success = [], failure = [] }: Transaction): void {
+  let bytes = 0;
+  for (const one of compare) if ('value' in one) bytes += one.value.byteLength;
+  for (const operation of [...success, ...failure]) if ('put' in operation) bytes += operation.value.byteLength;
+  if (bytes <= TRANSACTION_BYTES_MAX) return;
+  throw new CoordinationError(
+    'VALUE_TOO_LARGE',
+    `the values of a transaction have ${bytes} bytes, more than ${TRANSACTION_BYTES_MAX}`,
   );
 }
 

@@ -2,6 +2,7 @@ import { type Assertions, test } from 'brittle';
 import {
   type Coordination,
   type Operation,
+  TRANSACTION_BYTES_MAX,
   TRANSACTION_OPERATIONS_MAX,
   VALUE_BYTES_MAX,
   type WatchEvent,
@@ -204,6 +205,10 @@ function limits(name: string, open: OpenStore): void {
       () => store.transaction({ success: [put('/a'), { put: '/b', value: large }] }),
       'large value',
     );
+    const million = new Uint8Array(VALUE_BYTES_MAX);
+    const nine = Array.from({ length: 9 }, (_, i): Operation => ({ put: `/m/${i}`, value: million }));
+    const halves = { success: nine.slice(0, 5), failure: nine.slice(5) };
+    await refuses('VALUE_TOO_LARGE', () => store.transaction(halves), 'too many bytes in both branches');
     await refuses('BAD_KEY', () => store.transaction({ success: [put('/a'), put('/a')] }), 'two puts of a key');
     await refuses('BAD_KEY', () => store.transaction({ success: [put('/a'), { delete: '/a' }] }), 'put and delete');
     await refuses('BAD_KEY', () => store.transaction({ success: [{ deletePrefix: '/' }, put('/a')] }), 'put in prefix');
@@ -218,6 +223,8 @@ function limits(name: string, open: OpenStore): void {
     t.is((await store.range('/k/')).length, TRANSACTION_OPERATIONS_MAX, 'the limit itself is allowed');
     await store.transaction({ success: [{ put: '/b', value: new Uint8Array(VALUE_BYTES_MAX).fill(7) }] });
     t.is((await store.get('/b'))?.value.byteLength, VALUE_BYTES_MAX);
+    await store.transaction({ success: nine.slice(0, TRANSACTION_BYTES_MAX / VALUE_BYTES_MAX) });
+    t.is((await store.range('/m/')).length, TRANSACTION_BYTES_MAX / VALUE_BYTES_MAX, 'so is that of bytes');
   });
 
   test(`${name}: is closed once and then refuses`, async (t) => {
