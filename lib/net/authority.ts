@@ -18,7 +18,7 @@ const SIGNATURE = { ...KEY, hash: 'SHA-256' };
 const SERIAL_BYTES = 16;
 
 /** Addresses that one certificate names: more than a host has, few enough for a handshake. */
-export const CERTIFICATE_ADDRESSES_MAX = 64;
+const CERTIFICATE_ADDRESSES_MAX = 64;
 
 const AUTHORITY_PREFIX = 'Sheepdog ';
 const HOST_SUFFIX = '.sheep';
