@@ -2,10 +2,11 @@ import { listGroup } from '../store/group-list.js';
 import { type Disk, OBJECT_BYTES } from '../store/index.js';
 import type { Place } from '../store/object-create.js';
 import { cutObject, discardEntry, discardObject } from '../store/object-discard.js';
+import { equalObject } from '../store/object-equal.js';
 import { describeBlocks, describeIndex, readBlocks } from '../store/object-pull.js';
 import { layerEnd, nextIndexes, readObject, seekObject } from '../store/object-read.js';
 import { needsRoom, type RoomUse } from '../store/object-room.js';
-import { allocateObject, extendObject, tryWrite, writeObject } from '../store/object-write.js';
+import { allocateObject, tryWrite, writeObject } from '../store/object-write.js';
 import { activeOfLayers, activeOfVdi, retireObjects } from '../store/retirement.js';
 import { StoreError } from '../store/store-error.js';
 import type { WriteOrder } from '../store/write-order.js';
@@ -336,9 +337,5 @@ async function equalize(
     const below = layers.slice(layers.findIndex((each) => each.layer === layer));
     return discardObject(disk, place, below, 0, OBJECT_END, epoch, order);
   }
-  const alone = [{ layer, limit: 0 }];
-  if (blocks.length === 0) await writeObject(disk, place, alone, 0, Buffer.alloc(0), epoch, order);
-  for (const { offset, data } of blocks) await writeObject(disk, place, alone, offset, data, epoch, order);
-  await cutObject(disk, place, alone, shape.end, epoch, order);
-  await extendObject(disk, place, alone, shape.end, epoch, order);
+  return equalObject(disk, place, layer, { end: shape.end, blocks }, epoch, order);
 }

@@ -118,7 +118,11 @@ export function abandon(disk: Disk, file: OpenFile): void {
   disk.files.dispose(file.pg, file.family, file.index, file.serial);
 }
 
-async function commitObject(
+/**
+ * Puts a new file, held, into the index, active. `copied`: it was made of what it hides, or came from elsewhere, and a
+ * power cut is to bring back what is below.
+ */
+export async function commitObject(
   disk: Disk,
   file: OpenFile,
   { end, blocks }: { end: number; blocks: number },
