@@ -131,7 +131,7 @@ export class TestMember {
 }
 
 /** Starts a cluster of `count` members, waits until it answers, and ends it with the test. */
-export async function startEtcd(t: Teardowns, count = 1): Promise<TestEtcd> {
+export async function startEtcd(t: Teardowns, count = 1, moreArguments: string[] = []): Promise<TestEtcd> {
   const directory = await temporaryDirectory(t);
   const certificates = testCertificates(directory);
   const ports = await freePorts(2 * count);
@@ -150,7 +150,7 @@ export async function startEtcd(t: Teardowns, count = 1): Promise<TestEtcd> {
       token: directory,
       tls: certificates,
     });
-    return new TestMember(name, own, url, args);
+    return new TestMember(name, own, url, [...args, ...moreArguments]);
   });
   for (const member of members) {
     t.teardown(() => member.kill(), { order: 10 });
