@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'brittle';
 import { mountNative, NativeError } from '../lib/fuse/native.js';
+import { timestampOf } from '../lib/fuse/native-attributes.js';
 import { isMounted, temporaryDirectory, trackMount } from './helpers/cleanup.js';
 import { CAPACITY_BYTES, MemoryFilesystem } from './helpers/memory-filesystem.js';
 import { MemoryMount } from './helpers/memory-mount.js';
@@ -30,6 +31,11 @@ test('without libfuse the error names its package, and the kernel backend goes o
   t.ok(/^LIBFUSE_MISSING: .*\blibfuse2\b/.test(error ?? ''), error ?? 'no output');
   t.is(next, 'goes on');
   t.alike(rest, [''], 'one line');
+});
+
+test('a time before 1970 has its fraction counted upwards too', (t) => {
+  t.alike(timestampOf(1500), { seconds: 1, nanoseconds: 500_000_000 });
+  t.alike(timestampOf(-1250), { seconds: -2, nanoseconds: 750_000_000 });
 });
 
 test('a mount point that cannot be used', async (t) => {

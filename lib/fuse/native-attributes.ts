@@ -38,7 +38,9 @@ function millisecondsOf({ seconds, nanoseconds }: Timestamp): number {
 }
 
 export function timestampOf(milliseconds: number): Timestamp {
-  return { seconds: Math.floor(milliseconds / 1000), nanoseconds: (milliseconds % 1000) * 1_000_000 };
+  const seconds = Math.floor(milliseconds / 1000);
+  // Of a time before 1970 the remainder would be negative.
+  return { seconds, nanoseconds: (milliseconds - seconds * 1000) * 1_000_000 };
 }
 
 /** The binding has 32 bits for a count, so blocks are made larger until they fit. */
