@@ -1,5 +1,5 @@
 import { type Assertions, test } from 'brittle';
-import type { LinkEvents, Links } from '../lib/net/links.js';
+import type { Lane, LinkEvents, Links, MessageCodec } from '../lib/net/links.js';
 import { Random } from './helpers/random.js';
 import { copyMessage } from './simulation/message-copy.js';
 import { Network } from './simulation/network.js';
@@ -8,12 +8,19 @@ import { ProcessScope } from './simulation/process-scope.js';
 import { Scheduler } from './simulation/scheduler.js';
 import { Trace } from './simulation/trace.js';
 
-/** Numbered within what one end sends by one session. */
+/** Numbered within what one end sends by one lane of one session. */
 interface Numbered {
   from: string;
+  lane: Lane;
   number: number;
   session: number;
 }
+
+const CODEC: MessageCodec<Numbered> = {
+  encode: (message) => [Buffer.from(JSON.stringify(message))],
+  decode: (body) => JSON.parse(body.toString()) as Numbered,
+  laneOf: ({ lane }) => lane,
+};
 
 type Seen = ['opened' | 'lost' | 'received', host: string, session: number, message?: Numbered];
 
@@ -46,11 +53,11 @@ class Listener implements LinkEvents<Numbered> {
     this.seen.push(['received', host, session, message]);
   }
 
-  send(to: string): number | null {
+  send(to: string, lane: Lane = 'control'): number | null {
     const session = this.open.get(to) ?? -1;
-    const key = `${to} ${session}`;
+    const key = `${to} ${session} ${lane}`;
     const number = this.#sent.get(key) ?? 0;
-    const sentBy = this.links.send(to, { from: this.name, number, session });
+    const sentBy = this.links.send(to, { from: this.name, lane, number, session });
     if (sentBy !== null) this.#sent.set(key, number + 1);
     return sentBy;
   }
@@ -59,8 +66,12 @@ class Listener implements LinkEvents<Numbered> {
     return this.seen.filter(([, other]) => other === host);
   }
 
-  numbers(host: string): number[] {
-    return this.from(host).flatMap(([what, , , message]) => (what === 'received' ? [message!.number] : []));
+  numbers(host: string, lane: Lane = 'control'): number[] {
+    return this.messages(host).flatMap((message) => (message.lane === lane ? [message.number] : []));
+  }
+
+  messages(host: string): Numbered[] {
+    return this.from(host).flatMap(([, , , message]) => message ?? []);
   }
 }
 
@@ -76,9 +87,15 @@ function worldOf(seed: number, conditions: NetworkConditions = CALM_NETWORK): Wo
   const random = new Random(seed);
   const trace = new Trace(scheduler);
   const describe = ({ from, number }: Numbered) => `${from}${number}`;
-  return { scheduler, random, trace, network: new Network(scheduler, random, { conditions, trace, describe }) };
+  return {
+    scheduler,
+    random,
+    trace,
+    network: new Network(scheduler, random, { codec: CODEC, conditions, trace, describe }),
+  };
 }
 
+const LANES: readonly Lane[] = ['control', 'data'];
 const upTo = (count: number) => Array.from({ length: count }, (_, number) => number);
 
 test('two processes get one session, each in its time, and messages keep their order', async (t) => {
@@ -96,6 +113,45 @@ test('two processes get one session, each in its time, and messages keep their o
   await world.scheduler.run();
   t.alike(other.seen[0], ['opened', early.name, 1], 'it is open before its messages arrive');
   t.alike(other.numbers(early.name), upTo(200));
+});
+
+test('what goes by one lane keeps its order, and overtakes what goes by the other', async (t) => {
+  const world = worldOf(1, { ...ROUGH_NETWORK, lateChance: 0 });
+  const a = new Listener(world, 'a');
+  const b = new Listener(world, 'b');
+  await world.scheduler.run({ until: () => a.open.has('b') || b.open.has('a') });
+  const [early, other] = a.open.has('b') ? [a, b] : [b, a];
+  for (let count = 0; count < 200; count++) for (const lane of LANES) early.send(other.name, lane);
+  await world.scheduler.run();
+  t.alike(other.seen[0], ['opened', early.name, 1], 'it is open before the messages of either arrive');
+  for (const lane of LANES) t.alike(other.numbers(early.name, lane), upTo(200), lane);
+  const ahead = { control: 0, data: 0 };
+  const arrived = { control: 0, data: 0 };
+  for (const { lane } of other.messages(early.name)) {
+    arrived[lane]++;
+    if (arrived.control !== arrived.data) ahead[arrived.control > arrived.data ? 'control' : 'data']++;
+  }
+  t.ok(ahead.control > 20 && ahead.data > 20, `each is ahead for a time: ${JSON.stringify(ahead)}`);
+});
+
+test('the loss of a session is heard of behind all that arrives by it, whatever its lane', async (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = worldOf(seed, { ...ROUGH_NETWORK, lateChance: 0 });
+    const a = new Listener(world, 'a');
+    const b = new Listener(world, 'b');
+    await world.scheduler.run();
+    for (let count = 0; count < 50; count++) for (const lane of LANES) a.send('b', lane);
+    world.network.reset('a', 'b');
+    await world.scheduler.run();
+    const lost = b.seen.findIndex(([what]) => what === 'lost');
+    const last = b.seen.findLastIndex(([what, , session]) => what === 'received' && session === 1);
+    if (lost < last) t.fail(`a message after the loss, seed ${seed}`);
+    for (const lane of LANES) {
+      const numbers = b.numbers('a', lane);
+      if (numbers.some((number, at) => number !== at)) t.fail(`a gap in ${lane}, seed ${seed}`);
+    }
+  }
+  t.pass();
 });
 
 test('a message is a copy, and what no link can carry is refused', async (t) => {
@@ -233,7 +289,7 @@ async function storm(seed: number): Promise<{ world: World; all: Listener[] }> {
     const name = names[random.below(3)]!;
     for (let count = random.below(4); count > 0; count--) {
       const sender = living.get(name)!;
-      if (!sender.scope.paused) sender.send(other(name));
+      if (!sender.scope.paused) sender.send(other(name), LANES[random.below(2)]);
     }
     disturb(name, random.below(200));
     await scheduler.run({ untilMs: scheduler.nowMs + random.next() * 20 });
@@ -246,8 +302,8 @@ async function storm(seed: number): Promise<{ world: World; all: Listener[] }> {
 function checkStream(t: Assertions, one: Listener, host: string): void {
   let open = 0;
   let newest = 0;
-  /** The next number of each session; once it is lost, a later one may come. */
-  const nextOf = new Map<number, number>();
+  /** The next number of each lane of each session; once it is lost, a later one may come. */
+  const nextOf = new Map<string, number>();
   for (const [what, , session, message] of one.from(host)) {
     if (what === 'opened') {
       if (open !== 0 || session <= newest) t.fail(`opened ${session} while ${open} was`);
@@ -257,10 +313,11 @@ function checkStream(t: Assertions, one: Listener, host: string): void {
       open = 0;
     } else {
       if (session > newest || message!.session !== session) t.fail(`a message of session ${session} by ${newest}`);
-      const next = nextOf.get(session) ?? 0;
-      const { number } = message!;
+      const { lane, number } = message!;
+      const way = `${session} ${lane}`;
+      const next = nextOf.get(way) ?? 0;
       if (session === open ? number !== next : number < next) t.fail(`message ${number} came for ${next}`);
-      nextOf.set(session, number + 1);
+      nextOf.set(way, number + 1);
     }
   }
   if (one.scope.alive) t.ok(open !== 0, `${one.name} has a session with ${host}, as all is healed`);

@@ -12,8 +12,9 @@
  * most CLOCK_STEP_MS_MAX within CLOCK_STEP_INTERVAL_MS; never back. A larger step of a clock that is no suspension would
  * break what the lease rests upon, that a TTL is about as long on every host.
  *
- * Network. A message takes any time; messages of one session keep their order, those of two links do not. A message is
- * lost only with its session, and of a lost session the last messages are lost in each direction, none in the middle.
+ * Network. A message takes any time; messages of one lane of a session keep their order, those of two lanes or links do
+ * not. A message is lost only with its session, and of a lost session the last messages of each lane are lost in each
+ * direction, none in the middle.
  * The two ends learn of a session and of its loss at different times; until it learns of it, an end sends on. What a lost
  * session still carried may come seconds later, with its old number, also after a newer one opened. Any direction
  * between any two hosts is cut, alone or with others; what is sent meanwhile waits, and after a time the session dies.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import type { LinkEvents, Links } from '../../lib/net/links.js';
+import type { LinkEvents, Links, MessageCodec } from '../../lib/net/links.js';
 import type { Random } from '../helpers/random.js';
+import { copyMessage } from './message-copy.js';
 import { CALM_NETWORK, type NetworkConditions, within } from './network-conditions.js';
 import type { ProcessScope } from './process-scope.js';
 import type { Scheduler } from './scheduler.js';
@@ -8,6 +9,8 @@ import { type Member, NetworkCounters, Session, type SessionWorld } from './sess
 import type { Trace } from './trace.js';
 
 export interface NetworkOptions<Message> {
+  /** Every message becomes bytes, and a message again. Without, all go by one lane, and may be what they like. */
+  codec?: MessageCodec<Message>;
   conditions?: NetworkConditions;
   /** Sessions are noted in it, and messages too where `describe` says how. */
   trace?: Trace;
@@ -28,7 +31,7 @@ interface Pair<Message> {
 
 /**
  * The network between simulated hosts. Every two processes that run and are not cut off from one another have a session,
- * or get one soon. What a process is sent it gets as a copy of its own.
+ * or get one soon. What a process is sent it gets as a copy of its own, in order with the rest of its lane.
  *
  * Every `opened` is followed by one `lost`, before the next `opened` of the pair, unless the process is killed.
  */
@@ -38,6 +41,7 @@ export class Network<Message> {
   conditions: NetworkConditions;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
+  readonly #codec: MessageCodec<Message> | null;
   readonly #trace: Trace | null;
   readonly #describe: ((message: Message) => string) | null;
   readonly #members = new Map<string, Member<Message>>();
@@ -47,6 +51,7 @@ export class Network<Message> {
     this.#scheduler = scheduler;
     this.#random = random;
     this.conditions = options.conditions ?? CALM_NETWORK;
+    this.#codec = options.codec ?? null;
     this.#trace = options.trace ?? null;
     this.#describe = options.describe ?? null;
   }
@@ -150,7 +155,10 @@ export class Network<Message> {
 
   #worldOf(pair: Pair<Message>): SessionWorld<Message> {
     const network = this;
+    const codec = this.#codec;
     return {
+      copy: (message) => (codec ? codec.decode(Buffer.concat(codec.encode(message))) : copyMessage(message)),
+      laneOf: (message) => codec?.laneOf(message) ?? 'control',
       scheduler: this.#scheduler,
       random: this.#random,
       counters: this.counters,

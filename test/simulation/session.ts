@@ -1,11 +1,11 @@
-import type { LinkEvents } from '../../lib/net/links.js';
+import type { Lane, LinkEvents } from '../../lib/net/links.js';
 import type { Random } from '../helpers/random.js';
-import { copyMessage } from './message-copy.js';
 import { type NetworkConditions, within } from './network-conditions.js';
 import type { ProcessScope } from './process-scope.js';
 import type { Scheduler } from './scheduler.js';
 
 const SILENT_DEATH_CHANCE = 0.3;
+const LANES: readonly Lane[] = ['control', 'data'];
 
 /** A process that takes part in the network. */
 export interface Member<Message> {
@@ -20,6 +20,9 @@ export interface SessionWorld<Message> {
   readonly random: Random;
   readonly conditions: NetworkConditions;
   readonly counters: NetworkCounters;
+  /** A copy of the message, as it comes out at the other end of a link. */
+  copy(message: Message): Message;
+  laneOf(message: Message): Lane;
   /**
    * The end of `member` opens: the network closes what was open there to the same host. Answers false where a newer
    * session of the pair was open there already: this one comes too late.
@@ -46,22 +49,27 @@ interface Carried<Message> {
   cancel: (() => void) | null;
 }
 
-/** One end, with what is on its way to it. */
-interface End<Message> {
-  readonly member: Member<Message>;
-  state: 'waiting' | 'open' | 'closed';
-  wasOpen: boolean;
-  cut: boolean;
+/** What is on its way to one end by one lane. */
+interface Way<Message> {
   /** In order. */
   carried: Carried<Message>[];
   /** Nothing arrives before what was sent before it. */
   lastMs: number;
 }
 
+/** One end, with what is on its way to it. */
+interface End<Message> {
+  readonly member: Member<Message>;
+  state: 'waiting' | 'open' | 'closed';
+  wasOpen: boolean;
+  cut: boolean;
+  readonly ways: Readonly<Record<Lane, Way<Message>>>;
+}
+
 /**
  * A session between two processes. Each end learns in its own time that it is open and that it is gone. While a
  * direction is cut, what is sent in it waits; when that lasts, the session dies of it. A dead session delivers the
- * first part of what it was carrying; the rest is lost, or comes late.
+ * first part of what it was carrying in each lane; the rest is lost, or comes late.
  */
 export class Session<Message> {
   readonly number: number;
@@ -75,7 +83,7 @@ export class Session<Message> {
     this.number = number;
     this.#ends = [this.#endOf(members[0]), this.#endOf(members[1])];
     for (const end of this.#ends) {
-      this.#arrive(end, within(world.random, world.conditions.connectMs), () => this.#open(end));
+      this.#arriveAfterAll(end, within(world.random, world.conditions.connectMs), () => this.#open(end));
     }
   }
 
@@ -92,17 +100,19 @@ export class Session<Message> {
   send(from: string, message: Message): void {
     const { counters, random, conditions } = this.#world;
     const target = this.#other(this.#at(from));
-    const copied = copyMessage(message);
+    const lane = this.#world.laneOf(message);
+    const copied = this.#world.copy(message);
     counters.sent++;
     this.#world.noteMessage(from, `sends to ${target.member.host} by ${this.number}`, copied);
     if (this.#dead) {
-      if (random.chance(conditions.lateChance)) this.#carryLate(target, [copied]);
+      if (random.chance(conditions.lateChance)) this.#carryLate(target, lane, [copied]);
       else counters.dropped++;
       return;
     }
     const carried: Carried<Message> = { message: copied, cancel: null };
-    target.carried.push(carried);
-    if (!target.cut) this.#carry(target, carried);
+    const way = target.ways[lane];
+    way.carried.push(carried);
+    if (!target.cut) this.#carry(target, way, carried);
   }
 
   /** Cuts the direction towards `host`, or lets what waited there go on. */
@@ -134,7 +144,8 @@ export class Session<Message> {
   }
 
   #endOf(member: Member<Message>): End<Message> {
-    return { member, state: 'waiting', wasOpen: false, cut: false, carried: [], lastMs: 0 };
+    const ways = { control: { carried: [], lastMs: 0 }, data: { carried: [], lastMs: 0 } };
+    return { member, state: 'waiting', wasOpen: false, cut: false, ways };
   }
 
   #at(host: string): End<Message> {
@@ -167,25 +178,27 @@ export class Session<Message> {
 
   /** What was held up is carried on; the session lives if both directions do. */
   #goOn(end: End<Message>): void {
-    for (const carried of end.carried) if (carried.cancel === null) this.#carry(end, carried);
+    for (const way of Object.values(end.ways)) {
+      for (const carried of way.carried) if (carried.cancel === null) this.#carry(end, way, carried);
+    }
     if (this.#ends.some((other) => other.cut)) return;
     this.#cancelSuspicion?.();
     this.#cancelSuspicion = null;
   }
 
-  #carry(end: End<Message>, carried: Carried<Message>): void {
+  #carry(end: End<Message>, way: Way<Message>, carried: Carried<Message>): void {
     const { random, conditions } = this.#world;
     const range = random.chance(conditions.slowChance) ? conditions.slowMs : conditions.latencyMs;
-    carried.cancel = this.#arrive(end, within(random, range), () => {
-      end.carried.shift();
+    carried.cancel = this.#arrive(end, way, within(random, range), () => {
+      way.carried.shift();
       this.#receive(end, carried.message, false);
     });
   }
 
-  #carryLate(end: End<Message>, messages: Message[]): void {
+  #carryLate(end: End<Message>, lane: Lane, messages: Message[]): void {
     const { random, conditions } = this.#world;
     const delayMs = within(random, conditions.lateMs);
-    for (const message of messages) this.#arrive(end, delayMs, () => this.#receive(end, message, true));
+    for (const message of messages) this.#arrive(end, end.ways[lane], delayMs, () => this.#receive(end, message, true));
   }
 
   #receive(end: End<Message>, message: Message, late: boolean): void {
@@ -202,10 +215,18 @@ export class Session<Message> {
     end.member.events.received(host, this.number, message);
   }
 
-  /** Calls `callback` in the process at this end, behind all that is on its way there. */
-  #arrive(end: End<Message>, delayMs: number, callback: () => void): () => void {
-    end.lastMs = Math.max(end.lastMs, this.#world.scheduler.nowMs + delayMs);
-    return end.member.scope.arrivalAt(end.lastMs, callback);
+  /** Calls `callback` in the process at this end, behind all that is on its way there by this lane. */
+  #arrive(end: End<Message>, way: Way<Message>, delayMs: number, callback: () => void): () => void {
+    way.lastMs = Math.max(way.lastMs, this.#world.scheduler.nowMs + delayMs);
+    return end.member.scope.arrivalAt(way.lastMs, callback);
+  }
+
+  /** As `#arrive`, behind what is on its way there by either lane, and before what will be. */
+  #arriveAfterAll(end: End<Message>, delayMs: number, callback: () => void): void {
+    const { control, data } = end.ways;
+    control.lastMs = data.lastMs = Math.max(control.lastMs, data.lastMs);
+    this.#arrive(end, control, delayMs, callback);
+    data.lastMs = control.lastMs;
   }
 
   /** Each end hears nothing from the other, or no receipt for what it sends, and gives up in time. */
@@ -223,28 +244,29 @@ export class Session<Message> {
     this.#cancelSuspicion?.();
     const { random, conditions } = this.#world;
     for (const end of this.#ends) {
-      const lost = this.#loseRest(end);
+      const lost = LANES.map((lane) => ({ lane, messages: this.#loseRest(end.ways[lane]) }));
       const isSilent = silent || this.#ends.some((other) => other.cut);
       const noticeMs = end === first ? 0 : within(random, isSilent ? conditions.silenceMs : conditions.noticeMs);
-      this.#arrive(end, noticeMs, () => this.#close(end));
-      this.#lateOrNever(end, lost);
+      this.#arriveAfterAll(end, noticeMs, () => this.#close(end));
+      for (const { lane, messages } of lost) this.#lateOrNever(end, lane, messages);
     }
     this.#world.died(this);
   }
 
-  /** Takes back a part of what is on its way to `end`, some of the last messages. */
-  #loseRest(end: End<Message>): Message[] {
-    const moving = end.carried.findIndex((carried) => carried.cancel === null);
-    const kept = this.#world.random.below((moving < 0 ? end.carried.length : moving) + 1);
-    const rest = end.carried.splice(kept);
+  /** Takes back a part of what is on its way by a lane, some of the last messages. */
+  #loseRest({ carried }: Way<Message>): Message[] {
+    if (carried.length === 0) return [];
+    const moving = carried.findIndex(({ cancel }) => cancel === null);
+    const kept = this.#world.random.below((moving < 0 ? carried.length : moving) + 1);
+    const rest = carried.splice(kept);
     for (const { cancel } of rest) cancel?.();
     return rest.map(({ message }) => message);
   }
 
-  #lateOrNever(end: End<Message>, messages: Message[]): void {
+  #lateOrNever(end: End<Message>, lane: Lane, messages: Message[]): void {
     const { random, conditions, counters } = this.#world;
     if (messages.length === 0) return;
-    if (end.member.scope.alive && random.chance(conditions.lateChance)) this.#carryLate(end, messages);
+    if (end.member.scope.alive && random.chance(conditions.lateChance)) this.#carryLate(end, lane, messages);
     else counters.dropped += messages.length;
   }
 }

@@ -193,7 +193,10 @@ export class SimulatedHost {
       allDisks: () => readAllDisks(patient),
       isOpen: (vdi) => this.isOpen(vdi),
       onError: (error, family) => trace.note(this.id, `family ${family}: ${error}`),
-      now: () => ({ seconds: Math.floor(scheduler.nowMs / 1000), nanoseconds: (scheduler.nowMs % 1000) * 1e6 }),
+      now: () => ({
+        seconds: Math.floor(scheduler.nowMs / 1000),
+        nanoseconds: Math.floor((scheduler.nowMs % 1000) * 1e6),
+      }),
     });
     const breaker: LockBreaker = {
       down: (hosts) => readDown(patient, hosts),

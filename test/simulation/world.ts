@@ -2,6 +2,7 @@ import { type ClusterMap, EMPTY_MAP, type MapGroup } from '../../lib/cluster/clu
 import { decodeClusterMap, MAP_KEY } from '../../lib/cluster/cluster-map-record.js';
 import { NEXT_MAP_DEFAULTS, type NextMapOptions } from '../../lib/cluster/observation.js';
 import type { Message } from '../../lib/replication/messages.js';
+import { messageCodec } from '../../lib/replication/wire/message-codec.js';
 import { Random } from '../helpers/random.js';
 import { Allowance } from './allowance.js';
 import { SimulatedStore } from './coordination-store.js';
@@ -85,6 +86,7 @@ export class World implements Shared {
       ...(options.messages && { linesMax: Number.POSITIVE_INFINITY }),
     });
     this.network = new Network(this.scheduler, this.#stream(), {
+      codec: messageCodec,
       ...(options.steady && { conditions: STEADY_NETWORK }),
       trace: this.trace,
       ...(options.messages && { describe: describeMessage }),
