@@ -1,22 +1,26 @@
 /**
  * What a test file leaves behind when it dies half way (an uncaught error, a deadline) is put away here, in the exit
- * handler, where only synchronous calls work: processes first, then mounts, then directories.
+ * handler, where only synchronous calls work: processes first, then network namespaces, mounts, and directories.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Teardowns } from './scope.js';
 
 const TEARDOWN_LAST = 1000;
+/** Where `ip netns` keeps its names. */
+const NAMESPACES = '/run/netns';
 
 const groups = new Set<number>();
+const namespaces = new Set<string>();
 const mounts = new Set<string>();
 const directories = new Set<string>();
 
 process.on('exit', () => {
   for (const group of groups) killGroup(group);
+  for (const namespace of namespaces) removeNamespace(namespace);
   for (const mount of mounts) unmount(mount);
   for (const directory of directories) remove(directory);
 });
@@ -39,8 +43,38 @@ export function untrack(group: number): void {
 /** Kills every process of a group that `track` was told of. A group that is gone already is fine. */
 export function killGroup(group: number): void {
   groups.delete(group);
+  killProcess(-group);
+}
+
+/** The network namespace, and every process in it, goes when this process ends. */
+export function trackNamespace(name: string): void {
+  namespaces.add(name);
+}
+
+/** Kills every process in a network namespace and takes its name away, with which it ends. One that is gone is fine. */
+export function removeNamespace(name: string): void {
+  namespaces.delete(name);
+  for (const pid of processesIn(name)) killProcess(pid);
+  if (!namespaceNames().includes(name)) return;
+  const { status, stderr } = spawnSync('ip', ['netns', 'del', name], { encoding: 'utf8' });
+  if (status !== 0) process.stderr.write(`# cannot remove the network namespace ${name}: ${stderr}`);
+}
+
+/** Processes in a network namespace; none where there is no such namespace. */
+export function processesIn(namespace: string): number[] {
+  const { stdout } = spawnSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' });
+  return stdout.split('\n').filter(Boolean).map(Number);
+}
+
+/** Names of all network namespaces that have one. */
+export function namespaceNames(): string[] {
+  return existsSync(NAMESPACES) ? readdirSync(NAMESPACES) : [];
+}
+
+/** One that is gone already is fine. */
+export function killProcess(pid: number): void {
   try {
-    process.kill(-group, 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
@@ -65,9 +99,13 @@ export function mountedAt(directory: string): string[] {
 
 /** Paths below a directory at which something is mounted, the last mounted first. */
 export function mountsBelow(directory: string): string[] {
+  return mountPoints().filter((path) => path.startsWith(`${directory}/`));
+}
+
+/** Paths at which something is mounted, the last mounted first. */
+export function mountPoints(): string[] {
   return mountTable()
     .map(({ path }) => path)
-    .filter((path) => path.startsWith(`${directory}/`))
     .reverse();
 }
 
@@ -94,8 +132,8 @@ export function unmount(directory: string): void {
 }
 
 /** A new directory that the test's end removes. */
-export async function temporaryDirectory(t: Teardowns): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'sheep-'));
+export async function temporaryDirectory(t: Teardowns, prefix = 'sheep-'): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), prefix));
   directories.add(directory);
   // After everything else: what is mounted or running in it must be gone. Forced: also when the test threw.
   t.teardown(() => remove(directory), { order: TEARDOWN_LAST, force: true });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mountsBelow, unmount } from './cleanup.js';
+import { killProcess, mountsBelow, unmount } from './cleanup.js';
 import { executableOf, isRunning } from './proc.js';
 import { must } from './run.js';
 
@@ -23,11 +23,7 @@ export async function putAwayWhatIsLeft(root: string): Promise<string[]> {
   const left: string[] = [];
   for (const pid of processesWith(root)) {
     left.push(`process ${pid} (${executableOf(pid) ?? '?'})`);
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
+    killProcess(pid);
   }
   for (const mount of mountsBelow(root)) {
     left.push(`mount ${mount}`);

@@ -53,7 +53,8 @@ function parentOf(pid: number): number | null {
   return fields && fields[0] !== 'Z' ? Number(fields[1]) : null;
 }
 
-function startTime(pid: number): number {
+/** When a process began, in clock ticks since the boot: with its number it names the process for good. 0: it is gone. */
+export function startTime(pid: number): number {
   return Number(statFields(pid)?.[19] ?? 0);
 }
 

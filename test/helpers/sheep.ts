@@ -35,6 +35,8 @@ export interface SheepOptions {
   control?: string;
   fuse?: 'kernel' | 'native';
   env?: Record<string, string>;
+  /** A command that becomes the command that follows it, such as nsenter; none by default. */
+  through?: readonly string[];
   /** Further options, as they are. */
   args?: readonly string[];
 }
@@ -147,7 +149,7 @@ export class Sheep {
 /** Starts a daemon and answers at once, whether it will be usable or not. */
 export async function spawnSheep(t: Teardowns, options: SheepOptions = {}): Promise<Sheep> {
   const paths = await prepare(t, options);
-  const [command, ...first] = SHEEP;
+  const [command, ...first] = [...(options.through ?? []), ...SHEEP];
   trackMount(paths.mount);
   const child = spawn(command!, [...first, ...argumentsOf(paths, options)], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -186,7 +188,11 @@ export async function runSheep(args: readonly string[], through: readonly string
 }
 
 /** Runs `dog` against a daemon. */
-export function runDog(sheep: Sheep, args: readonly string[], options?: RunOptions): Promise<RunResult> {
+export function runDog(
+  sheep: Pick<Sheep, 'control'>,
+  args: readonly string[],
+  options?: RunOptions,
+): Promise<RunResult> {
   const [command, ...first] = DOG;
   return run(command!, [...first, '--control', sheep.control, ...args], options);
 }
