@@ -1,6 +1,6 @@
 /**
  * Messages of every kind as a version of the format writes them, which later releases that speak it must read alike.
- * `node dist/test/helpers/wire-fixtures.js` writes those of a new version.
+ * `node dist/test/helpers/wire-fixtures.js` adds those of kinds that there is none of, to a new version's file all.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -38,15 +38,14 @@ function replacer(_name: string, value: unknown): unknown {
   return type === 'Buffer' && Array.isArray(data) ? { hex: Buffer.from(data).toString('hex') } : value;
 }
 
-function writeWireFixtures(): void {
+function addWireFixtures(): void {
   const path = pathOf(WIRE_VERSION);
-  if (existsSync(path)) throw new Error(`${path} is there: a format that is changed needs another version`);
-  const fixtures: Record<string, WireFixture> = {};
+  const fixtures: Record<string, WireFixture> = existsSync(path) ? { ...readWireFixtures(WIRE_VERSION) } : {};
   for (const [name, message] of Object.entries(new RandomMessages(new Random(SEED), DATA_BYTES_MAX).all())) {
-    fixtures[name] = { message, bytes: Buffer.concat(messageCodec.encode(message)) };
+    fixtures[name] ??= { message, bytes: Buffer.concat(messageCodec.encode(message)) };
   }
   mkdirSync(DIRECTORY, { recursive: true });
-  writeFileSync(path, `${JSON.stringify(fixtures, replacer, 1)}\n`);
+  writeFileSync(path, `${JSON.stringify(fixtures, replacer, 2)}\n`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeWireFixtures();
+if (process.argv[1] === fileURLToPath(import.meta.url)) addWireFixtures();
