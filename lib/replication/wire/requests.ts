@@ -154,7 +154,7 @@ const report = choice<Report, 'type'>('type', 'report', {
     1,
     record({
       type: constant('in-sync'),
-      ...{ copies, pg: group, disk: field, incarnation: counter, joined: counter },
+      ...{ incarnation: counter, copies, pg: group, disk: field, joined: counter },
     }),
   ),
   'disk-failed': option(2, record({ type: constant('disk-failed'), disk: field, incarnation: counter })),
