@@ -230,18 +230,12 @@ export class Disk extends EventEmitter<DiskEvents> {
     await this.index.keepSpare();
     // Before the boot id is stored, which says that all of this boot was noted.
     if (this.replicated) this.ring = await WriteRing.open(this.io, this.#ringDirectory, bootId, rebooted || !known);
-    let disposeReplaced = () => {};
+    if (rebooted) await this.#settleReboot();
+    // Last: when this process ends before, the next one does all of that again.
     await this.index.commit(() => {
-      if (rebooted) {
-        const { handled, dispose } = this.replaced.putBackWithin();
-        dropUnsynced(this.index, handled);
-        disposeReplaced = dispose;
-      }
       this.index.setBoot(boot, false);
       this.index.setAway(this.wasAway);
     });
-    disposeReplaced();
-    if (rebooted) await settleFiles(this);
     this.replaced.inherit();
     await this.serials.reserve();
     this.activity.load((family, layer) => this.layer(family, layer));
@@ -264,6 +258,18 @@ export class Disk extends EventEmitter<DiskEvents> {
       await this.index.storeFigures();
       await this.index.keepSpare();
     });
+  }
+
+  /** Takes back what a power cut has torn. */
+  async #settleReboot(): Promise<void> {
+    let disposeReplaced = () => {};
+    await this.index.commit(() => {
+      const { handled, dispose } = this.replaced.putBackWithin();
+      dropUnsynced(this.index, handled);
+      disposeReplaced = dispose;
+    });
+    disposeReplaced();
+    await settleFiles(this);
   }
 
   /** Makes the names of the index's files durable, before it has anything to lose. Throws NOT_A_DISK. */
