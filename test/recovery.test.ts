@@ -4,7 +4,8 @@ import { IndexLocks } from '../lib/replication/index-locks.js';
 import type { Inquiries } from '../lib/replication/inquiries.js';
 import { NO_LAYER_RULES } from '../lib/replication/layer-rules.js';
 import { Recovery } from '../lib/replication/recovery.js';
-import { type GroupLayout, listGroup } from '../lib/store/group-list.js';
+import { type GroupLayout, type ListedEntry, listGroup } from '../lib/store/group-list.js';
+import { describeIndex, readBlocks } from '../lib/store/object-pull.js';
 import { writeObject } from '../lib/store/object-write.js';
 import { retireObjects } from '../lib/store/retirement.js';
 import { GROUPS, groupOf, newDisk } from './helpers/disks.js';
@@ -111,4 +112,53 @@ test('groups that have nobody to pull from wait, and do not have one another try
   await clock.pass(2000);
   recovery.close();
   t.ok(looks < 100, `${looks} looks`);
+});
+
+test('what is written at the source while an index is pulled makes its copy as new, and active', async (t) => {
+  const options = { replicated: true, durableActivity: false };
+  const [source, disk] = [await newDisk(t, options, 1), await newDisk(t, options, DISK)];
+  const place = { pg: 0, family: FAMILY, index: INDEX };
+  const order = { vdi: 7, generation: 9, sequence: 0 };
+  await writeObject(source, place, [{ layer: 1, limit: 0 }], 0, Buffer.alloc(512, 1), 20, order);
+  await source.flushAll();
+  await retireObjects(source, [{ family: FAMILY, index: INDEX, layer: 1, generation: 9, sequence: 0 }]);
+  const theirs: ListedEntry[] = [];
+  for await (const entries of listGroup(source, LAYOUT, 0)) theirs.push(...entries);
+  const none = { ranges: [], incomplete: [], lost: false };
+  const later = { ...order, sequence: 1, family: FAMILY, index: INDEX, offset: 0, length: 512 };
+  let isWritten = false;
+  const answer = async (message: { type: string; layer: number; serial: number; ranges: { length: number }[] }) => {
+    const doubts = isWritten ? { ...none, ranges: [later] } : none;
+    if (message.type === 'list') return { entries: theirs, complete: true };
+    if (message.type === 'describe') return { description: await describeIndex(source, place), doubts };
+    if (!isWritten) await writeObject(source, place, [{ layer: 1, limit: 0 }], 0, Buffer.alloc(512, 2), 30, later);
+    isWritten = true;
+    const { layer, serial, ranges } = message;
+    const block = await readBlocks(source, place, { layer, serial, offset: 0, length: ranges[0]!.length });
+    return { blocks: [block], doubts: { ...none, ranges: [later] } };
+  };
+  const inquiries = {
+    ask: (_: string, build: (request: number) => Parameters<typeof answer>[0]) => {
+      return { answer: answer(build(1)).then((body) => ({ body })), cancel() {} };
+    },
+  } as unknown as Inquiries;
+  const joining: Partial<MapGroup> = { acting: [1, DISK], insync: [1], since: 30, joined: { [DISK]: 30 } };
+  const map = mapOf(30, [joining]);
+  const clock = new StepClock();
+  const recovery = new Recovery(disk, new IndexLocks(), {
+    ...{ clock, inquiries, bootId: 'b1', map: () => map, fetchMap: () => undefined },
+    ...{ layout: () => LAYOUT, layers: NO_LAYER_RULES, settled: () => Promise.resolve(), bytesPerSecond: 1e9 },
+    ...{ isBusy: () => false, onInstalled: () => Promise.resolve(), onChange: () => undefined },
+    onPulled: () => undefined,
+    onError: (error) => t.fail(String(error)),
+  });
+  t.teardown(() => recovery.close());
+  recovery.mapAdopted(map);
+  await until('it is complete', async () => {
+    await clock.pass(100);
+    return recovery.completed.length > 0;
+  });
+  const [found] = disk.index.scan(FAMILY, INDEX, INDEX + 1, 1);
+  t.is(found?.modified, 30, 'who has missed the write finds that by its age');
+  t.ok(disk.index.isActive(FAMILY, INDEX, 1));
 });

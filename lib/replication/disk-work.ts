@@ -240,10 +240,12 @@ export class DiskWork {
 
   async #describe({ disk: number, pg, family, index }: DescribeRequest): Promise<Outcome> {
     const { disk, locks } = this.#disk(number);
+    // What is noted by now was applied, as running changes have ended; what is noted later is not in the description.
+    const doubts = doubtsAbout(disk, family, index);
     const lock = await locks.exclusive(family, index);
     try {
       const description = await describeIndex(disk, { pg, family, index });
-      return { body: { description, doubts: doubtsAbout(disk, family, index) } satisfies DescribeAnswer };
+      return { body: { description, doubts } satisfies DescribeAnswer };
     } finally {
       lock.release();
     }

@@ -4,9 +4,11 @@ import type { GroupLayout, ListedEntry } from '../store/group-list.js';
 import { listGroup } from '../store/group-list.js';
 import type { GroupName, Stay } from '../store/group-records.js';
 import type { Disk } from '../store/index.js';
-import { pullIndex } from '../store/object-pull.js';
+import { type IndexDescription, pullIndex } from '../store/object-pull.js';
 import { StoreError } from '../store/store-error.js';
 import type { IndexName } from '../store/to-do.js';
+import type { WriteOrder } from '../store/write-order.js';
+import type { RingDoubts } from '../store/write-ring.js';
 import type { IndexLocks } from './index-locks.js';
 import type { Inquiries } from './inquiries.js';
 import { type LayerRules, underRules } from './layer-rules.js';
@@ -395,7 +397,10 @@ export class Recovery {
           all.push(answer.doubts);
           return answer.blocks[0]!;
         },
-        installing: () => this.#disk.ring?.inherit(all),
+        installing: () => {
+          if (hasUndescribed(description, all)) throw new NotNow('it was changed after it was described');
+          this.#disk.ring?.inherit(all);
+        },
       });
       fetched = pulled.fetched;
       await this.#context.onInstalled(this.#disk);
@@ -510,4 +515,15 @@ function keyOf({ copies, pg }: GroupName): string {
 
 function nameOf(family: number, index: number): string {
   return `${family}/${index}`;
+}
+
+/**
+ * Whether blocks that were fetched may have changes of an object that was not active when it was described: as described it
+ * would be put in place as an older one, and not active. One that was active needs nothing: so it is here.
+ */
+function hasUndescribed({ layers }: IndexDescription, [described, ...fetched]: readonly RingDoubts[]): boolean {
+  const active = new Set(layers.map((layer) => layer.active?.vdi));
+  const name = ({ vdi, generation, sequence }: WriteOrder) => `${vdi}.${generation}.${sequence}`;
+  const told = new Set(described!.ranges.map(name));
+  return fetched.some(({ ranges }) => ranges.some((range) => !active.has(range.vdi) && !told.has(name(range))));
 }

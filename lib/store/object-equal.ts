@@ -33,6 +33,8 @@ export async function equalObject(
     return;
   }
   const alone = [{ layer, limit: 0 }];
+  // Active, and as new as the others', also where nothing of it differs.
+  if (content.blocks.length === 0) await writeObject(disk, place, alone, 0, Buffer.alloc(0), epoch, order);
   for (const { offset, data } of content.blocks) await writeObject(disk, place, alone, offset, data, epoch, order);
   await cutObject(disk, place, alone, content.end, epoch, order);
   await extendObject(disk, place, alone, content.end, epoch, order);

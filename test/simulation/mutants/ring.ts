@@ -63,7 +63,7 @@ export const RING_MUTANTS: readonly Mutant[] = [
     why: 'Only where every present member of `acting` has a ring of its stay are its ranges all that differs.',
     kinds: MEMBERS,
     scenario: 'a-pull-takes-over-what-its-source-doubts',
-    edits: [{ file: RECOVERY, find: 'installing: () => this.#disk.ring?.inherit(all),', replace: '' }],
+    edits: [{ file: RECOVERY, find: 'this.#disk.ring?.inherit(all);', replace: '' }],
   },
   {
     name: 'the rings of some members taken for those of all',
