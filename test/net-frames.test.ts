@@ -24,6 +24,7 @@ import {
 } from '../lib/net/hello.js';
 import { WireError } from '../lib/net/links.js';
 import { Outbox } from '../lib/net/outbox.js';
+import { MESSAGE_BYTES_MAX as CODEC_BYTES_MAX } from '../lib/replication/wire/limits.js';
 import { Random } from './helpers/random.js';
 
 function frame(kind: number, body: Buffer): Buffer {
@@ -237,6 +238,10 @@ test('which of two channels has the session', (t) => {
     ['or when the host has started anew', offered, { hello: restarted, isOffered: true }, true],
   ];
   for (const [what, has, candidate, expected] of cases) t.is(gives(has, candidate), expected, what);
+});
+
+test('there is room for the longest message', (t) => {
+  t.ok(MESSAGE_BYTES_MAX >= CODEC_BYTES_MAX);
 });
 
 test('kinds keep their numbers', (t) => {

@@ -11,10 +11,12 @@ import {
   HELLO,
   MESSAGE,
   MESSAGE_BYTES_MAX,
+  OPEN,
   OPENED,
   writeFrameHeader,
 } from '../lib/net/frames.js';
 import { CARRIES_CONTROL, CARRIES_DATA, type Carries, encodeHello, encodeOpen } from '../lib/net/hello.js';
+import { UNSETTLED_MAX } from '../lib/net/peer.js';
 import { ListenError, parseAddress } from '../lib/net/tls-endpoint.js';
 import { TlsLinks } from '../lib/net/tls-links.js';
 import { connected, hostId, LinkHost } from './helpers/link-host.js';
@@ -155,10 +157,9 @@ test('a host that starts anew replaces its session at once, though the old conne
     t.ok(first > 2 ** 20, 'numbers grow with incarnations');
     proxy.cut();
     const after = await LinkHost.open(t, id, { authority, incarnation: 1 });
-    const began = performance.now();
     after.connect([other, other.address]);
     t.is(await connected(other, after, first), first + 1, 'though the new process knows nothing of the old one');
-    t.ok(performance.now() - began < 1500, 'before it was missed');
+    t.is(other.links.counters.closed.silent, 0, 'before it was missed');
     t.alike(other.events, [`opened ${id} ${first}`, `lost ${id} ${first}`, `opened ${id} ${first + 1}`]);
     before.send(other, control(666));
     proxy.heal();
@@ -214,10 +215,25 @@ test('a network that is cut is noticed by both, soon', async (t) => {
   const began = performance.now();
   await until('it to be noticed', () => a.sessions.size === 0 && b.sessions.size === 0, 4000);
   const tookMs = performance.now() - began;
-  t.ok(tookMs > 1000 && tookMs < 2800, `after ${Math.round(tookMs)} ms`);
+  t.ok(tookMs > 1000, `after ${Math.round(tookMs)} ms`);
   t.is(a.links.counters.closed.silent + b.links.counters.closed.silent, 2);
   proxy.heal();
   t.ok((await connected(a, b, session)) > session, 'they find one another again');
+  sound(t, a, b);
+});
+
+test('that only one of the two connections carries nothing any more is noticed, too', async (t) => {
+  const [a, b] = await pair(t);
+  const proxy = await TcpProxy.open(t, b.links.port);
+  a.connect([b, proxy.address]);
+  b.connect([a]);
+  const session = await connected(a, b);
+  t.is(proxy.connections, 2, 'one for each lane');
+  proxy.cutOne(1);
+  const began = performance.now();
+  await until('it to be noticed', () => a.sessions.get(B) !== session && b.sessions.get(A) !== session, 8000);
+  t.ok(performance.now() - began > 3000, 'not as soon as with the control lane: data may take its time');
+  await connected(a, b, session);
   sound(t, a, b);
 });
 
@@ -279,10 +295,16 @@ test('a host whose admission ends has its links closed, and makes no others', as
   const { closed } = a.links.counters;
   await until('it to be refused', () => closed['not-admitted'] > 2);
   t.is(closed.removed, 1);
+  const refusedMore = (what: string) => {
+    const before = closed['not-admitted'];
+    return until(what, () => closed['not-admitted'] > before + 1);
+  };
+  a.connect([b]);
+  await refusedMore('it to be refused when it dials');
   a.connect([b, b.address]);
-  const refused = closed['not-admitted'];
-  await until('it to be refused, dialled or dialling', () => closed['not-admitted'] > refused + 2);
-  t.is(a.sessions.size, 0);
+  b.connect([a]);
+  await refusedMore('it to be refused when it is dialled');
+  t.is(a.events.length, 2);
   a.banned.delete(B);
   await connected(a, b, session);
   sound(t, a, b);
@@ -362,20 +384,20 @@ class Rogue {
     return new Rogue(socket);
   }
 
-  /** Two connections that have said hello, by which the host that decides opens a session. */
-  static async dialBoth(t: Assertions, target: LinkHost, id: string): Promise<[Rogue, Rogue]> {
+  /** Two connections that have said hello, by which whoever decides opens a session. */
+  static async dialBoth(t: Assertions, target: LinkHost, id: string, channel = 2): Promise<[Rogue, Rogue]> {
     const control = await Rogue.dial(t, target, id);
-    control.hello(CARRIES_CONTROL);
+    control.hello(CARRIES_CONTROL, channel);
     await until('its hello', () => control.received.length > 0);
     const data = await Rogue.dial(t, target, id);
-    data.hello(CARRIES_DATA);
+    data.hello(CARRIES_DATA, channel);
     await until('its hello', () => data.received.length > 0);
     return [control, data];
   }
 
-  hello(carries: Carries): void {
-    const [process, channel] = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)];
-    this.frame(HELLO, encodeHello({ carries, process, channel, highest: 0, open: 0 }));
+  hello(carries: Carries, channel = 2): void {
+    const hello = { carries, process: Buffer.alloc(16, 1), channel: Buffer.alloc(16, channel), highest: 0, open: 0 };
+    this.frame(HELLO, encodeHello(hello));
   }
 
   frame(kind: FrameKind, body: Buffer): void {
@@ -441,6 +463,68 @@ test('what is no frame, no message, or not due closes the link, is counted, and 
   sound(t, a, c);
 });
 
+test('a second way to the same process, dialled before it knew of the session, is closed', async (t) => {
+  const a = await LinkHost.open(t, A, { authority });
+  a.connect([B]);
+  const [first, second] = await Rogue.dialBoth(t, a, B, 2);
+  const others = await Rogue.dialBoth(t, a, B, 3);
+  await Promise.all(others.map((rogue) => rogue.end()));
+  await second.open();
+  await until('the session', () => a.sessions.has(B));
+  const more = await Rogue.dialBoth(t, a, B, 4);
+  await Promise.all(more.map((rogue) => rogue.end()));
+  t.is(a.links.counters.closed.superfluous, 2);
+  first.frame(MESSAGE, Buffer.concat(testCodec.encode(control(1))));
+  await until('a message', () => a.receipts.length === 1);
+  t.alike(a.events, [`opened ${B} 1`]);
+});
+
+test('no message counts before its session is open, or by another connection than the session’s', async (t) => {
+  const a = await LinkHost.open(t, A, { authority });
+  const b = await LinkHost.open(t, B, { authority });
+  const message = Buffer.concat(testCodec.encode(control(1)));
+  // Here the one that decides is asked, before it was answered.
+  a.connect([B]);
+  const [early, beside] = await Rogue.dialBoth(t, a, B);
+  await until('to be asked', () => beside.received.length > FRAME_HEADER_BYTES + 56);
+  early.frame(MESSAGE, message);
+  await Promise.all([early.end(), beside.end()]);
+  t.is(a.links.counters.closed.protocol, 1);
+  // And here the other one.
+  b.connect([A]);
+  const [first, second] = await Rogue.dialBoth(t, b, A, 2);
+  second.frame(OPEN, encodeOpen(5));
+  await until('the session', () => b.sessions.get(A) === 5);
+  const [third, fourth] = await Rogue.dialBoth(t, b, A, 3);
+  third.frame(MESSAGE, message);
+  await Promise.all([third.end(), fourth.end()]);
+  t.is(b.links.counters.closed.protocol, 1);
+  t.is(b.receipts.length + a.receipts.length, 0);
+  first.frame(MESSAGE, message);
+  await until('a message', () => b.receipts.length === 1);
+  t.alike(b.events, [`opened ${A} 5`]);
+});
+
+test('a session whose number is not above the last one is not opened', async (t) => {
+  const b = await LinkHost.open(t, B, { authority });
+  b.connect([A]);
+  const [, second] = await Rogue.dialBoth(t, b, A, 2);
+  second.frame(OPEN, encodeOpen(5));
+  await until('the session', () => b.sessions.get(A) === 5);
+  for (const number of [5, 4]) {
+    const late = await Rogue.dialBoth(t, b, A, 10 + number);
+    late[1].frame(OPEN, encodeOpen(number));
+    await Promise.all(late.map((rogue) => rogue.end()));
+  }
+  t.is(b.links.counters.closed.stale, 2);
+  t.is(b.sessions.get(A), 5);
+  const next = await Rogue.dialBoth(t, b, A, 3);
+  next[1].frame(OPEN, encodeOpen(6));
+  await until('the next', () => b.sessions.get(A) === 6);
+  await second.end();
+  t.alike(b.events, [`opened ${A} 5`, `lost ${A} 5`, `opened ${A} 6`]);
+});
+
 test('before there is a session, only what leads to one is taken', async (t) => {
   const a = await LinkHost.open(t, A, { authority });
   a.connect([B]);
@@ -493,17 +577,33 @@ test('a host of another version is refused, and counted', async (t) => {
   t.is(a.links.counters.closed.version, 1);
 });
 
+test('of connections that lead to no session, a host may have so many', async (t) => {
+  const a = await LinkHost.open(t, A, { authority });
+  a.connect([B]);
+  const { closed } = a.links.counters;
+  const rogues = [];
+  for (let count = 0; count < UNSETTLED_MAX; count++) rogues.push(await Rogue.dial(t, a, B));
+  const one = await Rogue.dial(t, a, B);
+  await one.end();
+  t.is(closed.crowded, 1);
+  rogues[0]!.socket.destroy();
+  await until('its end to be noticed', () => closed.closed === 1);
+  const another = await Rogue.dial(t, a, B);
+  another.hello(CARRIES_CONTROL);
+  await until('its hello to be answered', () => another.received.length > 0);
+  t.is(closed.crowded, 1);
+});
+
 test('an address behind which nobody speaks holds nobody up', async (t) => {
   const [a, b] = await pair(t);
   const mute = createTcpServer(() => {});
   mute.listen(0, '127.0.0.1');
   await once(mute, 'listening');
   t.teardown(() => mute.close());
-  const began = performance.now();
   a.connect([b, `127.0.0.1:${(mute.address() as AddressInfo).port}`, b.address]);
   b.connect([a]);
   await connected(a, b);
-  t.ok(performance.now() - began < 2000);
+  t.is(a.links.counters.closed.timeout, 0, 'before it was given up');
   sound(t, a, b);
 });
 

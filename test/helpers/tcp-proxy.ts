@@ -10,6 +10,8 @@ export class TcpProxy {
   port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Both ends of each connection, in the order in which they were made. */
+  readonly #pairs: (readonly [Socket, Socket])[] = [];
   #isCut = false;
 
   private constructor(port: number) {
@@ -17,6 +19,7 @@ export class TcpProxy {
     this.#server = createServer((near) => {
       this.connections++;
       const far = connect(this.port, '127.0.0.1');
+      this.#pairs.push([near, far]);
       this.#forward(near, far);
       this.#forward(far, near);
     });
@@ -39,6 +42,11 @@ export class TcpProxy {
   cut(): void {
     this.#isCut = true;
     for (const socket of this.#sockets) socket.pause();
+  }
+
+  /** Nothing passes any more by the connection that was made as number `index`. */
+  cutOne(index: number): void {
+    for (const socket of this.#pairs[index]!) socket.pause();
   }
 
   /** What was held up goes on. */
