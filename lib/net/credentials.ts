@@ -2,7 +2,6 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import {
   closeSync,
   existsSync,
-  fchmodSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -13,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Authority, clusterOf, createKeyPair, hostOf, issue } from './authority.js';
+import { replaceDurably } from './durable-file.js';
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -128,12 +128,11 @@ export async function renewCertificate(
   const { authority, host, privateKey } = credentials;
   const publicKey = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   const certificate = await issue(authority, { host, publicKey, addresses });
-  const path = join(directory, CREDENTIAL_FILES.certificate);
-  writing(directory, () => {
-    writeSynced(`${path}.new`, certificate);
-    renameSync(`${path}.new`, path);
-    syncDirectory(directory);
-  });
+  try {
+    await replaceDurably(join(directory, CREDENTIAL_FILES.certificate), certificate);
+  } catch (error) {
+    throw notWritten(directory, error);
+  }
   return { ...credentials, certificate };
 }
 
@@ -183,15 +182,17 @@ function writing(directory: string, write: () => void): void {
   try {
     write();
   } catch (error) {
-    throw new CredentialsError('NO_ACCESS', `${directory} cannot be written (${codeOf(error)}); make space there`);
+    throw notWritten(directory, error);
   }
+}
+
+function notWritten(directory: string, error: unknown): CredentialsError {
+  return new CredentialsError('NO_ACCESS', `${directory} cannot be written (${codeOf(error)}); make space there`);
 }
 
 function writeSynced(path: string, text: string): void {
   const file = openSync(path, 'w', FILE_MODE);
   try {
-    // A file that was left there keeps the mode it had.
-    fchmodSync(file, FILE_MODE);
     writeSync(file, text);
     fsyncSync(file);
   } finally {

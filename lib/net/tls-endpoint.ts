@@ -1,9 +1,11 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
+import { type HostPort, parseHostPort } from './address.js';
 import { hostOf, serverNameOf } from './authority.js';
 import type { ByteStream } from './byte-stream.js';
 import type { CloseReason } from './close-reason.js';
 import type { HostCredentials } from './credentials.js';
+import { NetError } from './net-error.js';
 
 /** AES in hardware is faster than the alternative on all machines that run guests, and 128 bits are enough. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
@@ -17,40 +19,16 @@ const HANDSHAKES_MAX = 256;
 /** For connections that have no session; those that have one send beats. */
 const KEEPALIVE_MS = 10_000;
 
-/** An address on which a host listens, or can be reached; the port is a number. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Of HOST:PORT, or [IPv6]:PORT; null where it is neither. */
-export function parseAddress(text: string): Address | null {
-  const parts = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
-  if (parts === null) return null;
-  const port = Number(parts[3]);
-  return port >= 1 && port <= 65535 ? { host: parts[1] ?? parts[2]!, port } : null;
-}
-
 /** One of the two is called, once, and not before `dial` has returned; none when it was given up. */
 export interface Dialled {
   connected(stream: ByteStream): void;
   failed(reason: CloseReason): void;
 }
 
-/** A port that cannot be listened on; the message is one line. */
-export class ListenError extends Error {
-  readonly code = 'LISTEN';
-
-  constructor(message: string) {
-    super(message);
-    this.name = 'ListenError';
-  }
-}
-
 export interface TlsEndpointOptions {
   readonly credentials: HostCredentials;
   /** Port 0: any that is free. */
-  readonly listen: Address;
+  readonly listen: HostPort;
   /** A connection whose other end has shown to be that host of the cluster. */
   accepted(host: string, socket: TLSSocket): void;
   refused(reason: CloseReason): void;
@@ -66,7 +44,7 @@ export class TlsEndpoint {
   #secure = 0;
   #closing: Promise<void> | null = null;
 
-  /** Throws ListenError. */
+  /** Throws NetError PORT_IN_USE, NO_ACCESS. */
   static async open(options: TlsEndpointOptions): Promise<TlsEndpoint> {
     const endpoint = new TlsEndpoint(options);
     await endpoint.#listen();
@@ -94,7 +72,7 @@ export class TlsEndpoint {
 
   /** Makes a connection on which the other end is that host. Answers what gives it up. */
   dial(host: string, address: string, dialled: Dialled): () => void {
-    const target = parseAddress(address);
+    const target = targetOf(address);
     if (target === null) {
       const timer = setTimeout(() => dialled.failed('unreachable'));
       return () => clearTimeout(timer);
@@ -139,11 +117,7 @@ export class TlsEndpoint {
   #listen(): Promise<void> {
     const { host, port } = this.#options.listen;
     return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(
-          new ListenError(`cannot listen on ${host}:${port} (${error.code}); free it, or name another with --listen`),
-        );
-      });
+      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(this.#options.listen, error)));
       this.#server.listen({ host, port }, resolve);
     });
   }
@@ -169,6 +143,22 @@ export class TlsEndpoint {
       socket.destroy();
       this.#options.refused('tls');
     }
+  }
+}
+
+function listenError(address: HostPort, { code }: NodeJS.ErrnoException): NetError {
+  const where = `port ${address.port} of ${address.host}`;
+  if (code !== 'EADDRINUSE') return new NetError('NO_ACCESS', `cannot listen on ${where} (${code})`);
+  return new NetError('PORT_IN_USE', `${where} is in use by another program; stop it, or name another with --listen`);
+}
+
+/** Null for what is no address: hosts tell of their own, and nothing is there where one is wrong. */
+function targetOf(address: string): HostPort | null {
+  try {
+    return parseHostPort(address);
+  } catch (error) {
+    if (error instanceof NetError) return null;
+    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import type { HostPort } from './address.js';
 import { sessionsBefore } from './agreement.js';
 import type { ByteStream } from './byte-stream.js';
 import { type CloseReason, LinkCounters } from './close-reason.js';
@@ -8,7 +9,7 @@ import type { HostCredentials } from './credentials.js';
 import { PROCESS_BYTES } from './hello.js';
 import type { LinkEvents, Links, MessageCodec } from './links.js';
 import { Peer, type PeerOptions } from './peer.js';
-import { type Address, TlsEndpoint } from './tls-endpoint.js';
+import { TlsEndpoint } from './tls-endpoint.js';
 
 /**
  * Bytes of one lane that wait to be written to one host. Above it the host does not keep up, and the session ends: what was asked
@@ -24,7 +25,7 @@ export interface TlsLinksOptions<Message> {
   readonly incarnation: number;
   readonly credentials: HostCredentials;
   /** Port 0: any that is free. */
-  readonly listen: Address;
+  readonly listen: HostPort;
   readonly codec: MessageCodec<Message>;
   /** Never called within a call of the links. */
   readonly events: LinkEvents<Message>;
@@ -59,7 +60,7 @@ export class TlsLinks<Message> implements Links<Message> {
   #context!: Omit<PeerOptions<Message>, 'host'>;
   #closing: Promise<void> | null = null;
 
-  /** Listens; there are no sessions before `setPeers`. Throws ListenError. */
+  /** Listens; there are no sessions before `setPeers`. Throws NetError PORT_IN_USE, NO_ACCESS. */
   static async open<Message>(options: TlsLinksOptions<Message>): Promise<TlsLinks<Message>> {
     const links = new TlsLinks(options);
     try {
