@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { test } from 'brittle';
 import HyperDHT from 'hyperdht';
+import { formatHostPort } from '../lib/net/address.js';
 import type { SwarmStream } from '../lib/net/discovery.js';
 import { decodeIntroduction, encodeIntroduction } from '../lib/net/introduction.js';
 import { WINDOW_BYTES } from '../lib/net/tunnel.js';
@@ -87,6 +88,20 @@ test('only known keys are let in, and others once they are known', async (t) => 
   await until('its end', () => stream.closed);
   await sleep(2500);
   t.is(a.streams.size, 0, 'a host that is removed is let in no more');
+});
+
+test('a host that has joined finds the others by what it was told of them', async (t) => {
+  const [a, b] = await pair(t);
+  t.alike(
+    a.discovery.hosts.map(({ id, publicKey, addresses, dht }) => [id, publicKey, addresses, dht.map(formatHostPort)]),
+    [a, b].map(({ discovery, toFind }) => [toFind.id, toFind.publicKey, discovery.addresses, discovery.dhtAddresses]),
+  );
+  t.alike(a.discovery.bootstrap, [...a.discovery.dhtAddresses, ...b.discovery.dhtAddresses]);
+  const cluster = await DiscoveryCluster.make(t, a.cluster.secret);
+  const c = await cluster.host('c', { remembered: a.discovery.hosts });
+  for (const host of [a, b]) host.discovery.setKnown([a.toFind, b.toFind, c.toFind]);
+  c.discovery.start();
+  await until('them', () => c.streams.has('a') && c.streams.has('b'));
 });
 
 test('a host that is linked is looked for all the same, as a second way', async (t) => {
@@ -183,8 +198,8 @@ async function pair(
   listen?: string,
 ): Promise<[TestDiscovery, TestDiscovery]> {
   const cluster = await DiscoveryCluster.make(t);
-  const a = await cluster.host('a', listen);
-  const b = await cluster.host('b', listen);
+  const a = await cluster.host('a', { listen });
+  const b = await cluster.host('b', { listen });
   for (const host of [a, b]) {
     host.discovery.setKnown([a.toFind, b.toFind]);
     host.discovery.start();

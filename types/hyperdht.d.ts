@@ -16,7 +16,8 @@ declare module 'hyperdht' {
     }
 
     interface Options {
-      port?: number;
+      /** A number and the next ones; or those from the first up to the second, and then any. */
+      port?: number | readonly [number, number];
       host?: string;
       bootstrap?: readonly Address[];
       nodes?: readonly Address[];
@@ -47,7 +48,7 @@ declare module 'hyperdht' {
       /** Of the Noise handshake: the same at both ends, and of no other connection. */
       readonly handshakeHash: Buffer;
       /** The stream below, of UDX. */
-      readonly rawStream: { readonly remoteHost: string; readonly remotePort: number };
+      readonly rawStream: Duplex & { readonly remoteHost: string; readonly remotePort: number };
     }
 
     interface Server extends EventEmitter {

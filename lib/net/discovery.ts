@@ -11,7 +11,7 @@ import { keyedHash } from './keyed-hash.js';
 import { type HostToFind, type KnownHost, KnownHosts } from './known-hosts.js';
 import { WireError } from './links.js';
 import { addressesToTell, type Interfaces } from './local-addresses.js';
-import { RememberedHosts } from './remembered-hosts.js';
+import { type RememberedHost, RememberedHosts } from './remembered-hosts.js';
 import { SEEK_INTERVAL_MS, Seeker } from './seeker.js';
 import { sourceAddressTo } from './source-address.js';
 import { SwarmConnection } from './swarm-connection.js';
@@ -136,6 +136,20 @@ export class Discovery {
   /** Where others may reach this host by TCP: `HOST:PORT`. */
   get addresses(): string[] {
     return this.#introduction.links.map(formatHostPort);
+  }
+
+  /** Nodes of the DHT by which the cluster can be found, one of each host first: `HOST:PORT`. */
+  get bootstrap(): string[] {
+    const hosts = this.hosts.map(({ dht }) => dht.map(formatHostPort));
+    return [...hosts.flatMap(([first]) => first ?? []), ...hosts.flatMap(([, ...others]) => others)];
+  }
+
+  /** This host and the others, as one that joins is to remember them. */
+  get hosts(): RememberedHost[] {
+    const { host: id, keyPair } = this.#options;
+    const publicKey = keyPair.publicKey.toString('hex');
+    const dht = [...this.#introduction.dht];
+    return [{ id, publicKey, addresses: this.addresses, dht }, ...this.#memory.hosts];
   }
 
   /** Begins to look for the hosts that are remembered. */

@@ -11,17 +11,20 @@ export const REMEMBERED_MAX = 1024;
 const FILE = 'hosts.json';
 const FORMAT = 1;
 
-const Host = z.strictObject({
+/** Of Noise, in hexadecimal. */
+export const PublicKey = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A host, and the ways to it. */
+export const KnownAddresses = z.strictObject({
   id: HostId,
-  /** In hexadecimal. */
-  publicKey: z.string().regex(/^[0-9a-f]{64}$/),
+  publicKey: PublicKey,
   /** Where it was reached by TCP, or said that it can be, best first. */
   addresses: z.array(z.string().refine(isHostPort)).max(ADDRESSES_MAX),
   /** Where its node of the DHT was. */
   dht: z.array(DhtAddress).max(ADDRESSES_MAX),
 });
-export type RememberedHost = z.infer<typeof Host>;
-const Content = z.strictObject({ format: z.literal(FORMAT), hosts: z.array(Host).max(REMEMBERED_MAX) });
+export type RememberedHost = z.infer<typeof KnownAddresses>;
+const Content = z.strictObject({ format: z.literal(FORMAT), hosts: z.array(KnownAddresses).max(REMEMBERED_MAX) });
 
 /**
  * The others of the cluster as this host knew them last, from the file `hosts.json` in `directory`: with it the hosts find
@@ -54,6 +57,13 @@ export class RememberedHosts {
       warn(`${path} is damaged (${reason}): the other hosts' addresses are forgotten, and have to be found anew`);
       return new RememberedHosts(path, [], warn);
     }
+  }
+
+  /** Stores what a host that has just joined got to know. */
+  static async begin(directory: string, hosts: readonly RememberedHost[], warn: (line: string) => void): Promise<void> {
+    const memory = new RememberedHosts(join(directory, FILE), [], warn);
+    memory.replace(hosts);
+    await memory.close();
   }
 
   get hosts(): readonly RememberedHost[] {

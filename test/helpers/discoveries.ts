@@ -10,11 +10,13 @@ import { type HostKeyPair, openHostKey } from '../../lib/net/host-key.js';
 import { keyedHash } from '../../lib/net/keyed-hash.js';
 import type { HostToFind } from '../../lib/net/known-hosts.js';
 import type { Interfaces } from '../../lib/net/local-addresses.js';
+import { type RememberedHost, RememberedHosts } from '../../lib/net/remembered-hosts.js';
 import { temporaryDirectory } from './cleanup.js';
 import type { Teardowns } from './scope.js';
 import { freePort } from './swarm-hosts.js';
 
 export interface TestDiscovery {
+  readonly cluster: DiscoveryCluster;
   readonly id: string;
   readonly discovery: Discovery;
   readonly toFind: HostToFind;
@@ -27,26 +29,32 @@ export interface TestDiscovery {
 }
 
 export class DiscoveryCluster {
-  readonly secret = randomBytes(32);
+  readonly secret: Buffer;
   readonly #t: Teardowns;
   readonly #root: string;
   #first: Discovery | null = null;
 
-  private constructor(t: Teardowns, root: string) {
+  private constructor(t: Teardowns, root: string, secret: Buffer) {
+    this.secret = secret;
     this.#t = t;
     this.#root = root;
   }
 
-  static async make(t: Teardowns): Promise<DiscoveryCluster> {
-    return new DiscoveryCluster(t, await temporaryDirectory(t));
+  static async make(t: Teardowns, secret: Buffer = randomBytes(32)): Promise<DiscoveryCluster> {
+    return new DiscoveryCluster(t, await temporaryDirectory(t), secret);
   }
 
   /** A host that is not started yet. The first one is where the others ask. */
-  async host(id: string, listenHost = '127.0.0.1'): Promise<TestDiscovery> {
+  async host(
+    id: string,
+    { listen = '127.0.0.1', remembered = [] }: { listen?: string; remembered?: RememberedHost[] } = {},
+  ): Promise<TestDiscovery> {
     const directory = join(this.#root, id);
     await mkdir(directory);
     const keyPair = await openHostKey(directory);
+    if (remembered.length > 0) await RememberedHosts.begin(directory, remembered, () => {});
     const host = {
+      cluster: this,
       ...{ id, streams: new Map(), found: new Map(), linked: new Set<string>(), warnings: [] as string[] },
       toFind: { id, publicKey: keyPair.publicKey.toString('hex'), addresses: [] },
       interfaces: networkInterfaces() as Interfaces,
@@ -54,7 +62,7 @@ export class DiscoveryCluster {
     const discovery = await Discovery.open({
       ...{ host: id, secret: this.secret, keyPair, directory, bootstrap: this.#bootstrap },
       dht: { port: await freePort(), host: '127.0.0.1' },
-      listen: { host: listenHost, port: await freePort() },
+      listen: { host: listen, port: await freePort() },
       events: {
         found: (other, addresses) => host.found.set(other, addresses),
         stream: (other, stream) => {
