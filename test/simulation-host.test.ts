@@ -25,3 +25,14 @@ test('a disk that opens while its host is being registered is registered too', a
     for (const slot of [early!, late!]) t.is(recorded.get(slot.number), slot.opens);
   });
 });
+
+test('a cluster is not well before it knows that a host which was removed is gone', async (t) => {
+  await onThreeHosts(async (world) => {
+    const host = world.hosts[2]!;
+    world.removeHost(host);
+    t.is(world.unhealthy, `${host.id} is up, though it was removed`);
+    await after(world, 10_000);
+    t.absent(world.map.hosts[host.id]?.up);
+    t.ok(world.unhealthy?.startsWith('group'), 'which leaves groups that are not whole');
+  });
+});

@@ -210,7 +210,7 @@ export class World implements Shared {
     }
   }
 
-  /** Why the cluster is not healthy, or null: all hosts up, every group whole. */
+  /** Why the cluster is not healthy, or null: all hosts up and no others, every group whole. */
   get unhealthy(): string | null {
     const { hosts } = this.map;
     for (const { id } of this.hosts) if (!hosts[id]?.up) return `${id} is not up`;
@@ -227,6 +227,10 @@ export class World implements Shared {
   }
 
   #findNotWhole(): string | null {
+    // What one that was killed when it was removed had under way is made equal once it is known to be gone.
+    for (const [id, { up }] of Object.entries(this.map.hosts)) {
+      if (up && !this.hosts.some((host) => host.id === id)) return `${id} is up, though it was removed`;
+    }
     for (const [copies, table] of Object.entries(this.map.tables)) {
       const wanted = Math.min(Number(copies), this.hosts.length);
       for (const [pg, { acting, insync }] of table.entries()) {
