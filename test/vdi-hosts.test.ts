@@ -2,7 +2,7 @@ import { test } from 'brittle';
 import { type Coordination, CoordinationError } from '../lib/coordination/coordination.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { ReplicatedImage } from '../lib/replication/replicated-image.js';
-import { decodeWriter, writerKey } from '../lib/replication/writer-record.js';
+import { decodeWriter, encodeWriter, NO_WRITER, writerKey } from '../lib/replication/writer-record.js';
 import { WriterStore } from '../lib/replication/writer-store.js';
 import type { Vdi } from '../lib/vdi/vdi.js';
 import { after, onThreeHosts } from './helpers/three-hosts.js';
@@ -593,6 +593,39 @@ test('a removed image is gone on every host, and so is its space', async (t) => 
     }
     t.alike(world.store.peekRange('/family/'), []);
     t.alike(world.store.peekRange('/writer/'), []);
+  });
+});
+
+/** What comes of wanting the writer role. */
+function wanting({ objects }: Vdi): Promise<string> {
+  return objects.hold(Number.POSITIVE_INFINITY).then(
+    () => 'held',
+    (error) => error.code,
+  );
+}
+
+test('who wants the role of an image that is gone puts no writer of it on record', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there] = (await openAll(world, 'a')) as [Vdi, Vdi];
+    await here.write(0, filled(KIB, 1));
+    await world.hosts[0]!.run!.vdis.unlink('a');
+    t.is(world.store.peek(writerKey(here.id)), null);
+    t.is(await wanting(there), 'ESTALE');
+    t.is(world.store.peek(writerKey(here.id)), null);
+  });
+});
+
+test('nobody waits for the role of an image that is gone, whoever is on record as its writer', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [here, there, other] = (await openAll(world, 'a')) as [Vdi, Vdi, Vdi];
+    await here.write(0, filled(KIB, 1));
+    await world.hosts[0]!.run!.vdis.unlink('a');
+    // As where that host had the role taken when its record was about to be removed, by a host that died then.
+    const { id, run } = world.hosts[2]!;
+    const holder = { host: id, incarnation: run!.cluster.liveness.incarnation };
+    const value = encodeWriter({ ...NO_WRITER, generation: 9, holder, clean: false });
+    world.store.transact({ success: [{ put: writerKey(other.id), value }] });
+    t.is(await wanting(there), 'ESTALE');
   });
 });
 

@@ -606,6 +606,11 @@ export class WriterRole {
         continue;
       }
       const { record } = stored;
+      // An image that is gone has no record: one that was made anew would stay, and others would ask its holder.
+      if (stored.revision === 0 && !(await this.#refresh())) {
+        await this.#pause();
+        continue;
+      }
       this.#fenced = record.fenced;
       this.#fencedBy = Math.max(this.#fencedBy, record.generation);
       const { holder } = record;
@@ -623,7 +628,10 @@ export class WriterRole {
       } else if (holder && holder.host !== host && isUpWith(this.#context.map(), holder.host, holder.incarnation)) {
         const given = await this.#ask(holder.host, record.generation);
         // One that has gone meanwhile is asked no more.
-        if (!given && isUpWith(this.#context.map(), holder.host, holder.incarnation)) await this.#pause();
+        if (given || !isUpWith(this.#context.map(), holder.host, holder.incarnation)) continue;
+        // It may also have nothing to give: whoever removed the image died before its writer's record was removed, too.
+        await this.#refresh();
+        await this.#pause();
       } else {
         const taken = await this.#takeByFence(stored.record, stored.revision, purpose);
         if (taken) return taken;
