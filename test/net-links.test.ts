@@ -23,7 +23,7 @@ import { connected, hostId, LinkHost } from './helpers/link-host.js';
 import { Random } from './helpers/random.js';
 import { TcpProxy } from './helpers/tcp-proxy.js';
 import { bulk, control, testCodec } from './helpers/test-codec.js';
-import { until } from './helpers/until.js';
+import { sleep, until } from './helpers/until.js';
 
 const authority = await createAuthority('6f2d1c7e-4f0b-4a77-9a5e-0d6f6a1c2b3d');
 const [A, B, C] = [hostId(1), hostId(2), hostId(3)];
@@ -96,7 +96,7 @@ test('two hosts that dial one another at the same time have one session', async 
     b.send(a, control(round));
     await until('the message', () => a.receipts.length === round + 1);
     // The other one's attempts have come to nothing meanwhile.
-    if (round % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    if (round % 10 === 0) await sleep(100);
     if (a.events.length !== 1 || b.events.length !== 1) t.fail(`round ${round}: ${a.events}, ${b.events}`);
     if (session !== round + 1) t.fail(`round ${round} has session ${session}`);
     a.connect();
@@ -209,7 +209,7 @@ test('a network that is cut is noticed by both, soon', async (t) => {
   a.connect([b, proxy.address]);
   b.connect([a]);
   const session = await connected(a, b);
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await sleep(2500);
   t.is(a.events.length, 1, 'an idle session stays');
   proxy.cut();
   const began = performance.now();
@@ -600,9 +600,17 @@ test('an address behind which nobody speaks holds nobody up', async (t) => {
   mute.listen(0, '127.0.0.1');
   await once(mute, 'listening');
   t.teardown(() => mute.close());
-  a.connect([b, `127.0.0.1:${(mute.address() as AddressInfo).port}`, b.address]);
+  const nowhere = `127.0.0.1:${(mute.address() as AddressInfo).port}`;
+  a.connect([b, nowhere, b.address]);
   b.connect([a]);
-  await connected(a, b);
+  const session = await connected(a, b);
+  a.connect();
+  await until('the end of it', () => a.sessions.size === 0 && b.sessions.size === 0);
+  a.connect([b, nowhere]);
+  await sleep(200);
+  // It is known by now where it is.
+  a.connect([b, nowhere, b.address]);
+  await connected(a, b, session);
   t.is(a.links.counters.closed.timeout, 0, 'before it was given up');
   sound(t, a, b);
 });

@@ -30,10 +30,11 @@ export class Dialler {
     const known = new Set(this.#addresses);
     const hasNew = addresses.some((address) => !known.has(address));
     this.#addresses = addresses;
-    this.#next = 0;
     if (!hasNew) return;
+    this.#next = 0;
     this.#rounds = 0;
-    if (this.#isOn && this.#round.size === 0) this.#schedule();
+    // Beside those that are under way, of which some may take long to fail.
+    if (this.#isOn) this.#schedule();
   }
 
   start(): void {

@@ -61,6 +61,9 @@ export class TlsEndpoint {
       ...{ ...identity, ...protocol, requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_MS },
       ...{ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
     });
+    // A connection that could not be accepted, for want of descriptors: the others go on. That the port cannot be had is
+    // told by `open`.
+    this.#server.on('error', () => options.refused('closed'));
     this.#server.on('connection', (socket) => this.#arrived(socket));
     this.#server.on('secureConnection', (socket) => this.#accept(socket));
     this.#server.on('tlsClientError', (error, socket) => options.refused(refusalOf(error, socket)));
