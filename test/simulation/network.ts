@@ -157,7 +157,7 @@ export class Network<Message> {
     const network = this;
     const codec = this.#codec;
     return {
-      copy: (message) => (codec ? codec.decode(Buffer.concat(codec.encode(message))) : copyMessage(message)),
+      copy: (message) => (codec ? carried(codec, message) : copyMessage(message)),
       laneOf: (message) => codec?.laneOf(message) ?? 'control',
       scheduler: this.#scheduler,
       random: this.#random,
@@ -182,6 +182,13 @@ export class Network<Message> {
       },
     };
   }
+}
+
+/** As it comes out at the other end, with nothing of what it was. */
+function carried<Message>(codec: MessageCodec<Message>, message: Message): Message {
+  const parts = codec.encode(message);
+  // The first one is made for the message.
+  return codec.decode(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
 }
 
 function keyOf(one: string, other: string): string {

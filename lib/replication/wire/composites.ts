@@ -7,17 +7,18 @@ export type Fields<Value> = { readonly [Name in keyof Value]-?: Encoding<Value[N
 
 /** An object's fields, one behind the other in the order in which they are given here. */
 export function record<Value extends object>(fields: Fields<Value>): Encoding<Value> {
-  const named = Object.entries(fields) as [keyof Value, Encoding<Value[keyof Value]>][];
+  const names = Object.keys(fields) as (keyof Value)[];
+  const encodings = Object.values(fields) as Encoding<Value[keyof Value]>[];
   return {
     preencode(state, value) {
-      for (const [name, encoding] of named) encoding.preencode(state, value[name]);
+      for (let at = 0; at < names.length; at++) encodings[at]!.preencode(state, value[names[at]!]);
     },
     encode(state, value) {
-      for (const [name, encoding] of named) encoding.encode(state, value[name]);
+      for (let at = 0; at < names.length; at++) encodings[at]!.encode(state, value[names[at]!]);
     },
     decode(state) {
       const value = {} as Value;
-      for (const [name, encoding] of named) value[name] = encoding.decode(state);
+      for (let at = 0; at < names.length; at++) value[names[at]!] = encodings[at]!.decode(state);
       return value;
     },
   };

@@ -51,6 +51,7 @@ const message = choice<Message, 'type'>('type', 'message', {
 });
 
 const NO_BYTES = Buffer.alloc(0);
+const NO_PARTS: Buffer[] = [];
 
 /** How the messages of replication become bytes. `encode` throws WireError for what `decode` would refuse. */
 export const messageCodec: MessageCodec<Message> = {
@@ -78,7 +79,7 @@ export const messageCodec: MessageCodec<Message> = {
     if (body[0] !== WIRE_VERSION) {
       throw new WireError(`a message in version ${body[0]} of the format: this release speaks ${WIRE_VERSION}`);
     }
-    const state = new WireState(body, []);
+    const state = new WireState(body, NO_PARTS);
     state.start = PREFIX_BYTES;
     state.end = body.readUInt32LE(1);
     state.bulkStart = state.end;
