@@ -51,19 +51,18 @@ const message = choice<Message, 'type'>('type', 'message', {
 });
 
 const NO_BYTES = Buffer.alloc(0);
-const NO_PARTS: Buffer[] = [];
 
 /** How the messages of replication become bytes. `encode` throws WireError for what `decode` would refuse. */
 export const messageCodec: MessageCodec<Message> = {
   encode(value) {
-    const parts: Buffer[] = [];
-    const state = new WireState(NO_BYTES, parts);
+    const state = new WireState(NO_BYTES);
     state.end = PREFIX_BYTES;
     message.preencode(state, value);
     if (state.end > MESSAGE_BYTES_MAX) throw new WireError(`a message with a head of ${state.end} bytes`);
     const head = Buffer.allocUnsafe(state.end);
-    parts.push(head);
+    const parts = [head];
     state.buffer = head;
+    state.parts = parts;
     head[0] = WIRE_VERSION;
     state.start = head.writeUInt32LE(head.length, 1);
     message.encode(state, value);
@@ -79,7 +78,7 @@ export const messageCodec: MessageCodec<Message> = {
     if (body[0] !== WIRE_VERSION) {
       throw new WireError(`a message in version ${body[0]} of the format: this release speaks ${WIRE_VERSION}`);
     }
-    const state = new WireState(body, NO_PARTS);
+    const state = new WireState(body);
     state.start = PREFIX_BYTES;
     state.end = body.readUInt32LE(1);
     state.bulkStart = state.end;

@@ -21,6 +21,7 @@ import { checked, choice, constant, list, nullable, option, record } from './com
 import { GROUPS_MAX, HOST_BYTES_MAX, INDEX_END, INDEXES_MAX, LAYERS_MAX, PEERS_MAX, RETIRED_MAX } from './limits.js';
 import { chain, checkRange, soughtRanges } from './places.js';
 import { boolean, copies, counter, field, fromMinusOne, group, objectBytes, text, wholeNumber } from './primitives.js';
+import type { Encoding } from './wire-state.js';
 
 /*
  * What hosts ask of one another, and tell without being asked.
@@ -44,7 +45,7 @@ const position = wholeNumber(INDEX_END, 'end of indexes');
 const layers = list(field, LAYERS_MAX, 'layers');
 const indexes = wholeNumber(INDEXES_MAX, 'number of indexes');
 
-export const changeRequest = record<ChangeRequest>({
+const changeFields = record<ChangeRequest>({
   type: constant('change'),
   ...toGroup,
   ...ofHolder,
@@ -53,8 +54,53 @@ export const changeRequest = record<ChangeRequest>({
   change,
 });
 
-export const readRequest = checked(
-  record<ReadRequest>({ type: constant('read'), ...toGroup, offset: objectBytes, length: objectBytes }),
+/** By hand, as is that of reads: one object, and not one that grows by a field at a time. */
+export const changeRequest: Encoding<ChangeRequest> = {
+  ...changeFields,
+  decode: (state) => ({
+    type: 'change',
+    request: counter.decode(state),
+    disk: field.decode(state),
+    copies: copies.decode(state),
+    pg: group.decode(state),
+    since: counter.decode(state),
+    vdi: field.decode(state),
+    generation: counter.decode(state),
+    chain: chain.decode(state),
+    index: field.decode(state),
+    incarnation: counter.decode(state),
+    done: counter.decode(state),
+    olderDone: boolean.decode(state),
+    sequence: counter.decode(state),
+    change: change.decode(state),
+  }),
+};
+
+const readFields = record<ReadRequest>({
+  type: constant('read'),
+  ...toGroup,
+  offset: objectBytes,
+  length: objectBytes,
+});
+
+export const readRequest = checked<ReadRequest>(
+  {
+    ...readFields,
+    decode: (state) => ({
+      type: 'read',
+      request: counter.decode(state),
+      disk: field.decode(state),
+      copies: copies.decode(state),
+      pg: group.decode(state),
+      since: counter.decode(state),
+      vdi: field.decode(state),
+      generation: counter.decode(state),
+      chain: chain.decode(state),
+      index: field.decode(state),
+      offset: objectBytes.decode(state),
+      length: objectBytes.decode(state),
+    }),
+  },
   checkRange,
 );
 

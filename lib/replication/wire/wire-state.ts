@@ -1,5 +1,7 @@
 import { WireError } from '../../net/links.js';
 
+const NO_PARTS: Buffer[] = [];
+
 /**
  * Where in a message's bytes one is, as `compact-encoding` has it. A message is a head and its bulk: what is large stands
  * behind the head, in the order in which the head tells how long it is, so that it is neither copied into the message nor
@@ -13,13 +15,12 @@ export class WireState {
   /** Of encoding, the head; of decoding, the whole message. */
   buffer: Buffer;
   /** Of encoding: the message's parts, the head first. */
-  readonly parts: Buffer[];
+  parts = NO_PARTS;
   /** Of decoding: in `buffer`, where the next of the bulk is. */
   bulkStart = 0;
 
-  constructor(buffer: Buffer, parts: Buffer[]) {
+  constructor(buffer: Buffer) {
     this.buffer = buffer;
-    this.parts = parts;
   }
 
   /** Moves `start` behind so many bytes of the head that are about to be decoded; answers where they are. */
