@@ -6,7 +6,6 @@ import { toCoordinationError, unavailable } from './etcd-errors.js';
 import {
   ALARM,
   DEFRAGMENT,
-  KV_RANGE,
   MEMBER_ADD,
   MEMBER_LIST,
   MEMBER_PROMOTE,
@@ -88,12 +87,7 @@ class Administration implements EtcdAdministration {
   }
 
   async members(): Promise<EtcdMember[]> {
-    // The list itself is what the one member knows; that one has the majority's consent right before.
-    const { header } = await this.#requests.within((signal) =>
-      this.#requests.read(KV_RANGE, { key: Buffer.from('/'), count_only: true }, 'requests', signal),
-    );
-    const list = await this.#requests.once(MEMBER_LIST, {});
-    if (list.header.cluster_id !== header.cluster_id) throw unavailable('two different clusters answer');
+    const list = await this.#requests.agreed(MEMBER_LIST, {});
     return list.members.map(memberOf);
   }
 

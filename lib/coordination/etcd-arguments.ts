@@ -18,6 +18,8 @@ const KEEPALIVE_MIN = '1s';
 /** Within the member's directory, where etcd runs: that it listens at has to look like an address with a port. */
 export const SOCKET_NAME = 'client.sock:1';
 export const DATA_NAME = 'data';
+/** Has the id of the member for which the data was begun, where that was added to others. */
+export const JOINED_NAME = 'joined';
 
 export interface EtcdMemberOptions {
   /** Unique in the cluster: the host's id. */

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { DATA_NAME, type EtcdMemberOptions, etcdArguments, SOCKET_NAME } from './etcd-arguments.js';
+import { DATA_NAME, type EtcdMemberOptions, etcdArguments, JOINED_NAME, SOCKET_NAME } from './etcd-arguments.js';
 import { ETCD_BINARY, etcdEnvironment, etcdVersion } from './etcd-binary.js';
-import { EtcdError } from './etcd-error.js';
+import { endProcess } from './etcd-end.js';
 import { trimLog } from './etcd-log.js';
 import {
   commandLineOf,
@@ -25,9 +26,6 @@ const RESTART_MS_MIN = 500;
 const RESTART_MS_MAX = 30_000;
 /** After which a start has lasted. */
 const LASTED_MS = 60_000;
-/** To end by itself when asked to: it hands its leadership over first. */
-const STOP_MS_MAX = 10_000;
-const STOP_LOOK_MS = 50;
 /** What only a member that starts without data looks at. */
 const FIRST_START_FLAGS = ['--initial-cluster=', '--initial-cluster-state=', '--initial-advertise-peer-urls='];
 const LOG_SHOWN_BYTES = 500;
@@ -179,36 +177,14 @@ export function socketUrlIn(directory: string): string {
 
 /**
  * Ends the etcd that runs in this directory, if one does, and deletes all that it has stored. What was deleted half way
- * is deleted by the next call.
+ * is deleted by the next call. Throws EtcdError NOT_ENDED.
  */
 export async function wipeEtcd(directory: string): Promise<void> {
-  const found = await findEtcd(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw error;
-  });
+  if (!existsSync(directory)) return;
+  const found = await findEtcd(directory);
   if (found) await endProcess(found);
+  // First: what is left must not be taken for a member's whole data.
+  await rm(join(directory, JOINED_NAME), { force: true });
   await rm(join(directory, DATA_NAME), { recursive: true, force: true });
   await removeRecord(directory);
-}
-
-async function endProcess(running: RunningProcess): Promise<void> {
-  for (const [signal, waitMs] of [
-    ['SIGTERM', STOP_MS_MAX],
-    ['SIGKILL', STOP_MS_MAX],
-  ] as const) {
-    if (!(await isRunning(running))) return;
-    kill(running.pid, signal);
-    const end = performance.now() + waitMs;
-    while (performance.now() < end && (await isRunning(running))) await pause(STOP_LOOK_MS);
-  }
-  if (await isRunning(running)) throw new EtcdError('NOT_ENDED', `etcd, process ${running.pid}, cannot be ended`);
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    // It has ended by itself.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
 }

@@ -2,10 +2,13 @@ import type { CoordinationError } from './coordination.js';
 import type { EtcdEndpoint, Lane } from './etcd-endpoint.js';
 import { abortable, type EtcdEndpoints } from './etcd-endpoints.js';
 import { closed, isCompacted, isLearner, toCoordinationError, unavailable } from './etcd-errors.js';
-import type { Method } from './etcd-methods.js';
+import { KV_RANGE, type Method } from './etcd-methods.js';
 
 /** Part of the time a request may take after which its member is not asked first any longer. */
 const SLOW_PART = 1 / 4;
+
+/** A read that a member answers when it has carried out all that the majority had agreed on before. */
+const CAUGHT_UP = KV_RANGE.serialize({ key: Buffer.from('/'), count_only: true });
 
 /** Requests to whichever member answers, each of which ends in time. */
 export class EtcdRequests {
@@ -57,6 +60,25 @@ export class EtcdRequests {
     const first = this.#ask(method, bytes, lane, tried, signal, isSlow);
     if (!(await Promise.race([first.then(() => false), slow])) || this.#endpoints.count === 1) return first;
     return firstOf([first, this.#ask(method, bytes, lane, tried, signal)]);
+  }
+
+  /** Asks a member what it knows by itself, right after it has caught up with the majority. */
+  agreed<Request, Response>(method: Method<Request, Response>, request: Request): Promise<Response> {
+    const bytes = method.serialize(request);
+    return this.within(async (signal) => {
+      const tried = new Set<EtcdEndpoint>();
+      for (;;) {
+        const endpoint = await this.#endpoints.ready('requests', tried, signal);
+        tried.add(endpoint);
+        try {
+          await this.#send(endpoint, 'requests', KV_RANGE, CAUGHT_UP, signal);
+          return await this.#send(endpoint, 'requests', method, bytes, signal);
+        } catch {
+          // Another one is asked, until time is up.
+          signal.throwIfAborted();
+        }
+      }
+    });
   }
 
   /** Runs what may take as long as a request. Rejects as `once` does. */
