@@ -367,7 +367,8 @@ async function explain(error: unknown): Promise<unknown> {
   }
 }
 
-function isVolatileKey(key: string): boolean {
+/** Whether the key is kept in memory only. */
+export function isVolatileKey(key: string): boolean {
   return VOLATILE_PREFIXES.some((prefix) => key.startsWith(prefix));
 }
 
