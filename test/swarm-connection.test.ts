@@ -3,10 +3,12 @@ import type { NetworkInterfaceInfo } from 'node:os';
 import { test } from 'brittle';
 import HyperDHT from 'hyperdht';
 import { formatHostPort } from '../lib/net/address.js';
+import { createAuthority } from '../lib/net/authority.js';
 import type { SwarmStream } from '../lib/net/discovery.js';
 import { decodeIntroduction, encodeIntroduction } from '../lib/net/introduction.js';
 import { WINDOW_BYTES } from '../lib/net/tunnel.js';
 import { DiscoveryCluster, type TestDiscovery } from './helpers/discoveries.js';
+import { connected, hostId, LinkHost } from './helpers/link-host.js';
 import { sleep, until } from './helpers/until.js';
 
 test('a stream of the swarm carries bytes both ways, and ends', async (t) => {
@@ -88,6 +90,36 @@ test('only known keys are let in, and others once they are known', async (t) => 
   await until('its end', () => stream.closed);
   await sleep(2500);
   t.is(a.streams.size, 0, 'a host that is removed is let in no more');
+});
+
+test('links go by a stream of the swarm where there is no TCP', async (t) => {
+  const authority = await createAuthority('6f2d1c7e-4f0b-4a77-9a5e-0d6f6a1c2b3d');
+  const cluster = await DiscoveryCluster.make(t);
+  const ids = [hostId(1), hostId(2)];
+  const hosts = await Promise.all(
+    ids.map(async (id) => ({ found: await cluster.host(id), link: await LinkHost.open(t, id, { authority }) })),
+  );
+  for (const { found, link } of hosts) {
+    found.offer = (other, stream) => link.links.offer(other, stream);
+    link.connect(...ids.filter((id) => id !== link.id).map((id) => [id] as const));
+    found.discovery.setKnown(hosts.map(({ found: { toFind } }) => toFind));
+    found.discovery.start();
+  }
+  const [a, b] = hosts.map(({ link }) => link) as [LinkHost, LinkHost];
+  const session = await connected(a, b);
+  const data = randomBytes(1024 * 1024);
+  for (let number = 0; number < 8; number++) a.send(b, { lane: 'data', number, data }, session);
+  a.send(b, { lane: 'control', number: 0, data: Buffer.from('x') }, session);
+  await until('the messages', () => b.receipts.length === 9);
+  t.ok(b.receipts.every(({ message }) => message.lane === 'control' || message.data.equals(data)));
+  // When it is gone, another one is offered.
+  hosts[0]!.found.streams.get(b.id)!.destroy();
+  const next = await until('another session', () => {
+    const number = a.sessions.get(b.id);
+    return number !== session && number === b.sessions.get(a.id) ? number : null;
+  });
+  t.ok(next > session);
+  t.alike([...a.faults, ...b.faults], []);
 });
 
 test('a host that has joined finds the others by what it was told of them', async (t) => {

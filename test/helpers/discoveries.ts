@@ -26,6 +26,8 @@ export interface TestDiscovery {
   readonly linked: Set<string>;
   readonly warnings: string[];
   interfaces: Interfaces;
+  /** What is to be done with a stream. */
+  offer: (host: string, stream: SwarmStream) => void;
 }
 
 export class DiscoveryCluster {
@@ -58,6 +60,7 @@ export class DiscoveryCluster {
       ...{ id, streams: new Map(), found: new Map(), linked: new Set<string>(), warnings: [] as string[] },
       toFind: { id, publicKey: keyPair.publicKey.toString('hex'), addresses: [] },
       interfaces: networkInterfaces() as Interfaces,
+      offer: (() => {}) as TestDiscovery['offer'],
     };
     const discovery = await Discovery.open({
       ...{ host: id, secret: this.secret, keyPair, directory, bootstrap: this.#bootstrap },
@@ -68,6 +71,7 @@ export class DiscoveryCluster {
         stream: (other, stream) => {
           stream.on('error', () => {});
           host.streams.set(other, stream);
+          host.offer(other, stream);
           stream.on('close', () => {
             if (host.streams.get(other) === stream) host.streams.delete(other);
           });

@@ -9,6 +9,7 @@ import { readIfThere } from '../../lib/net/durable-file.js';
 import { openHostKey } from '../../lib/net/host-key.js';
 import type { HostToFind } from '../../lib/net/known-hosts.js';
 import { killGroup, temporaryDirectory, track, untrack } from './cleanup.js';
+import { addressOf, type HostNetwork } from './host-network.js';
 import type { Teardowns } from './scope.js';
 import { until } from './until.js';
 
@@ -20,7 +21,7 @@ export interface SwarmSettings {
   directory: string;
   port: number;
   linkPort: number;
-  address: string;
+  listen: string;
   bootstrap: string[];
 }
 
@@ -58,6 +59,10 @@ export class SwarmHost {
   port = 0;
   linkPort = 0;
   address = '127.0.0.1';
+  /** What it listens on: all addresses in a network of its own. */
+  listen = '127.0.0.1';
+  /** What enters that network; see HostNetwork. */
+  through: readonly string[] = [];
   told: SwarmTold[] = [];
   #child: ChildProcess | null = null;
 
@@ -93,9 +98,10 @@ export class SwarmHost {
 
   /** Loads the program; nothing else before `start`. */
   async load(bootstrap: string[] = []): Promise<void> {
-    const { id: host, secret, directory, port, linkPort, address } = this;
-    const settings: SwarmSettings = { host, secret, directory, port, linkPort, address, bootstrap };
-    const child = fork(PROCESS, [JSON.stringify(settings)], { detached: true });
+    const { id: host, secret, directory, port, linkPort, listen } = this;
+    const settings: SwarmSettings = { host, secret, directory, port, linkPort, listen, bootstrap };
+    const [execPath, ...execArgv] = [...this.through, process.execPath];
+    const child = fork(PROCESS, [JSON.stringify(settings)], { detached: true, execPath, execArgv });
     this.#child = child;
     track(child.pid!);
     child.on('message', (told: SwarmTold) => this.told.push(told));
@@ -152,8 +158,8 @@ export class SwarmHost {
   }
 }
 
-/** Makes hosts of one cluster, which are put away with the test. None is started. */
-export async function swarmHosts(t: Teardowns, count: number): Promise<SwarmHost[]> {
+/** Makes hosts of one cluster, on loopback or on a network, which are put away with the test. None is started. */
+export async function swarmHosts(t: Teardowns, count: number, network?: HostNetwork): Promise<SwarmHost[]> {
   const root = await temporaryDirectory(t);
   const secret = randomBytes(32).toString('hex');
   const hosts: SwarmHost[] = [];
@@ -163,6 +169,11 @@ export async function swarmHosts(t: Teardowns, count: number): Promise<SwarmHost
   for (let index = 0; index < count; index++) {
     const host = new SwarmHost(join(root, String(index)), secret);
     await host.make();
+    if (network) {
+      host.through = network.through(index + 1);
+      host.address = addressOf(index + 1);
+      host.listen = '0.0.0.0';
+    }
     hosts.push(host);
   }
   return hosts;

@@ -12,13 +12,13 @@ function tell(told: SwarmTold): void {
 }
 
 async function open(known: HostToFind[] | null): Promise<void> {
-  const { host, secret, directory, port, linkPort, address, bootstrap } = settings;
+  const { host, secret, directory, port, linkPort, listen, bootstrap } = settings;
   discovery = await Discovery.open({
     ...{ host, directory, bootstrap },
     secret: Buffer.from(secret, 'hex'),
     keyPair: await openHostKey(directory),
     dht: { port },
-    listen: { host: address, port: linkPort },
+    listen: { host: listen, port: linkPort },
     events: {
       found: (other, addresses) => tell({ kind: 'found', host: other, addresses: [...addresses] }),
       stream: (other, stream) => {
