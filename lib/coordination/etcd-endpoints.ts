@@ -118,19 +118,29 @@ export class EtcdEndpoints {
     while (!signal.aborted && endpoint.suspectedAtMs !== null && this.has(endpoint)) {
       try {
         await pause(PROBE_INTERVAL_MS, undefined, { signal });
-        const connection = endpoint.connection('requests');
-        const deadline = Date.now() + PROBE_TIMEOUT_MS;
-        if (!(await connection.ready(deadline))) continue;
-        await connection.unary(
-          KV_RANGE,
-          PROBE,
-          deadline,
-          AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]),
-        );
+        await this.#look(endpoint);
         this.answered(endpoint);
       } catch {
         // It does not answer yet, which is what was to be found out; or everything is being closed.
       }
+    }
+  }
+
+  /** Rejects when it does not answer. */
+  async #look(endpoint: EtcdEndpoint): Promise<void> {
+    const { signal } = this.#closing;
+    const connection = endpoint.connection('requests');
+    const deadline = Date.now() + PROBE_TIMEOUT_MS;
+    if (!(await connection.ready(deadline))) throw new Error(CANNOT_BE_CONNECTED);
+    const controller = new AbortController();
+    const end = () => controller.abort(new Error(CANNOT_BE_CONNECTED));
+    const timer = setTimeout(end, PROBE_TIMEOUT_MS);
+    signal.addEventListener('abort', end, { once: true });
+    try {
+      await connection.unary(KV_RANGE, PROBE, deadline, controller.signal);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
     }
   }
 }
