@@ -41,6 +41,11 @@ test('configuration: nothing given is a cluster of one host', (t) => {
     name: hostname(),
     zone: hostname(),
     copies: 3,
+    listen: '0.0.0.0:7000',
+    bootstrap: [],
+    join: null,
+    witness: false,
+    etcd: [],
     control: '/run/sheepdog/sheep.sock',
     fuse: 'kernel',
   });
@@ -48,18 +53,36 @@ test('configuration: nothing given is a cluster of one host', (t) => {
 
 test('configuration: every option can be given, and what depends on another follows it', (t) => {
   const all = ['--mount', '/m', '--state=/s', '--disk', '/d1', '--disk', '/d2/', '--name', 'n', '--zone', 'rack-1'];
-  t.alike(readConfiguration([...all, '--copies', '2', '--control', '/c', '--fuse', 'native'], NONE), {
+  const network = [
+    '--listen',
+    '10.0.0.1:7100',
+    '--bootstrap',
+    'a:7000',
+    '--bootstrap',
+    '[fe80::1]:7000',
+    '--join',
+    'T',
+  ];
+  const rest = ['--etcd', 'https://e1:2379', '--copies', '2', '--control', '/c', '--fuse', 'native'];
+  t.alike(readConfiguration([...all, ...network, ...rest], NONE), {
     mount: '/m',
     state: '/s',
     disk: ['/d1', '/d2'],
     name: 'n',
     zone: 'rack-1',
     copies: 2,
+    listen: '10.0.0.1:7100',
+    bootstrap: ['a:7000', '[fe80::1]:7000'],
+    join: 'T',
+    witness: false,
+    etcd: ['https://e1:2379'],
     control: '/c',
     fuse: 'native',
   });
   const some = readConfiguration(['--state', '/s', '--name', 'n'], NONE);
   t.alike([some?.disk, some?.zone], [['/s/disk'], 'n']);
+  const witness = readConfiguration(['--witness'], NONE);
+  t.alike([witness?.witness, witness?.disk], [true, []], 'a witness has no disk');
   t.is(readConfiguration(['--mount', 'here/../there'], NONE)?.mount, join(process.cwd(), 'there'));
 });
 
@@ -77,13 +100,20 @@ test('configuration: the command line goes before the file, the file before defa
 });
 
 test('configuration: mistakes on the command line have one line each', (t) => {
+  refused(t, ['--listen', 'here'], [/^--listen "here" is not HOST:PORT$/]);
+  refused(t, ['--listen', '10.0.0.1:65535'], [/^--listen "10.0.0.1:65535" has no port from 1 to 65533$/]);
+  refused(t, ['--bootstrap', 'a:1', '--bootstrap', 'a:'], [/^--bootstrap "a:" is not HOST:PORT$/]);
+  refused(t, ['--etcd', 'e1:2379'], [/^--etcd "e1:2379" is not a URL with http or https$/]);
+  refused(
+    t,
+    ['--witness', '--disk', '/d'],
+    [/^--disk "\/d" is for a host that is no witness; leave one of the two out$/],
+  );
+  refused(t, ['--join', ' '], [/^--join "" is empty$/]);
   refused(t, ['--mout', '/x'], [/^unknown option '--mout' \(Did you mean --mount\?\); see sheep --help$/]);
   refused(t, ['stray'], [/argument/]);
   refused(t, ['--disk'], [/--disk/]);
   refused(t, ['-x'], [/'-x'/]);
-  for (const later of ['--listen', '--bootstrap', '--join', '--witness', '--etcd']) {
-    refused(t, [later, 'x'], [new RegExp(`unknown option '${later}'`)]);
-  }
   refused(t, ['--fuse', 'magic'], [/^--fuse "magic" is neither "kernel" nor "native"$/]);
   for (const copies of ['0', '6', '-1', '1.5', 'x', '', '3x', '1e1']) {
     refused(t, [`--copies=${copies}`], [/^--copies ".*" is not a whole number from 1 to 5$|^--copies [06] is not/]);

@@ -41,6 +41,18 @@ function build(): Command {
     .option('--name <NAME>', 'what to call this host (default: its host name)')
     .option('--zone <ZONE>', 'hosts that may fail together have the same (default: the name)')
     .option('--copies <N>', 'copies of new images, on as many hosts, 1 to 5 (default: 3)')
+    .option(
+      '--listen <ADDR:PORT>',
+      'where other hosts reach this one, and on the two ports after it (default: 0.0.0.0:7000)',
+    )
+    .option('--bootstrap <HOST:PORT>', 'hosts of the cluster, to find the others by; repeat it for several', collect)
+    .option('--join <TOKEN>', 'become a host of the cluster that "dog cluster token" printed this for')
+    .option('--witness', 'only help to decide who is up: this host brings no disk')
+    .option(
+      '--etcd <URL>',
+      'an etcd that is there already; repeat it for several (default: sheep runs its own)',
+      collect,
+    )
     .option('--control <PATH>', 'the socket for dog (default: /run/sheepdog/sheep.sock)')
     .option('--fuse <KIND>', 'kernel, or native to mount without being root (default: kernel)')
     .option('--config <FILE>', 'options in TOML (default: /etc/sheepdog/sheep.toml, if it is there)')

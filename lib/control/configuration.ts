@@ -8,6 +8,8 @@ import { DEFAULT_CONTROL_PATH } from './socket.js';
 
 export const DEFAULT_CONFIG_PATH = '/etc/sheepdog/sheep.toml';
 export const COPIES_MAX = 5;
+/** The two ports after it are used too. */
+const PORT_MAX = 65533;
 
 /** What a host or a zone may be called: as host names, so that it can be typed and needs no quotes. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -22,6 +24,28 @@ const path = z
 const name = z
   .string('is not text')
   .regex(NAME, 'is not a name: letters, digits, ".", "-" and "_", at most 64, a letter or digit first');
+
+/** `HOST:PORT`; an IPv6 address stands in brackets. */
+const address = z
+  .string('is not text')
+  .regex(/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, 'is not HOST:PORT')
+  .refine((text) => portOf(text) >= 1 && portOf(text) <= PORT_MAX, `has no port from 1 to ${PORT_MAX}`);
+
+const url = z
+  .string('is not text')
+  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'is not a URL with http or https');
+
+/** One alone needs no list. */
+function listOf<Item extends z.ZodType>(item: Item, what: string) {
+  return z.preprocess(
+    (value) => (typeof value === 'string' ? [value] : value),
+    z.array(item, `is not a list of ${what}`),
+  );
+}
+
+function portOf(text: string): number {
+  return Number(text.slice(text.lastIndexOf(':') + 1));
+}
 
 /** Numbers come as text from the command line. */
 const copies = z.preprocess(
@@ -40,16 +64,23 @@ const schema = z
     /** Directory of what this host has to remember; small, and to survive as long as the host does. */
     state: path,
     /** Directories for data, one for each physical disk. */
-    disk: z.preprocess(
-      (value) => (typeof value === 'string' ? [value] : value),
-      z.array(path, 'is not a list of paths').min(1, 'is an empty list'),
-    ),
+    disk: listOf(path, 'paths'),
     /** What people call this host. */
     name,
     /** Hosts that share what may fail, such as a rack, name the same zone: no two copies are put in one. */
     zone: name,
     /** Copies of new images, each on another host; fewer where there are fewer hosts. */
     copies,
+    /** Where other hosts reach this one, `ADDR:PORT`: TCP and UDP there, and TCP on the two ports after it. */
+    listen: address,
+    /** Hosts of the cluster, `HOST:PORT`: others are found through them. */
+    bootstrap: listOf(address, 'addresses'),
+    /** What `dog cluster token` printed: the cluster to become a host of. Null: none. */
+    join: z.string('is not text').trim().min(1, 'is empty').nullable(),
+    /** Whether this host brings no disk, and only helps to decide who is up. */
+    witness: z.boolean('is neither true nor false'),
+    /** URLs of an etcd that is not ours; empty where sheep runs one itself. */
+    etcd: listOf(url, 'URLs'),
     /** UNIX socket for `dog`. */
     control: path,
     /** How to mount: the kernel's protocol, which needs root, or libfuse, which does not and can do less. */
@@ -131,10 +162,15 @@ function defaultsFor(given: Record<string, unknown>): Record<string, unknown> {
   return {
     mount: '/var/lib/sheepdog',
     state,
-    disk: join(typeof given.state === 'string' ? given.state : state, 'disk'),
+    disk: given.witness === true ? [] : join(typeof given.state === 'string' ? given.state : state, 'disk'),
     name: host,
     zone: given.name ?? host,
     copies: 3,
+    listen: '0.0.0.0:7000',
+    bootstrap: [],
+    join: null,
+    witness: false,
+    etcd: [],
     control: DEFAULT_CONTROL_PATH,
     fuse: 'kernel',
   };
@@ -144,14 +180,17 @@ interface Paths {
   mount: string;
   state: string;
   disk: string[];
+  witness: boolean;
   control: string;
 }
 
 /** The mount would hide what lies in it from the daemon, which would then wait for itself. */
-function checkPaths({ mount, state, disk, control }: Paths, context: z.RefinementCtx): void {
-  const refuse = (key: keyof Paths, input: string, message: string) => {
+function checkPaths({ mount, state, disk, witness, control }: Paths, context: z.RefinementCtx): void {
+  const refuse = (key: keyof Paths, input: unknown, message: string) => {
     context.addIssue({ code: 'custom', path: [key], input, message });
   };
+  if (witness && disk.length > 0) refuse('disk', disk[0], 'is for a host that is no witness; leave one of the two out');
+  if (!witness && disk.length === 0) refuse('disk', disk, 'is an empty list');
   if (mount === '/') refuse('mount', mount, 'would hide everything');
   else if (isWithin(state, mount)) refuse('state', state, `is in the mount, ${quoted(mount)}`);
   else if (isWithin(control, mount)) refuse('control', control, `is in the mount, ${quoted(mount)}`);
