@@ -35,7 +35,7 @@ async function setup(t: Assertions) {
   });
   t.teardown(() => vdis.close(), { order: -1 });
   const locks = new Locks(coordination, 'h');
-  const directory = await Directory.open(coordination);
+  const directory = await Directory.open(coordination, false);
   const space = () => ({ total: 2 ** 40, free: 2 ** 40 });
   const filesystem = new Filesystem({ vdis, handles, locks, directory, mountPoint: '/mnt', copies: 1, space });
   return { filesystem, vdis, handles };

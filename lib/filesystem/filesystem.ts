@@ -86,7 +86,7 @@ export class Filesystem implements Operations {
 
   async readdir(node: number, after: number): Promise<DirectoryEntry[]> {
     this.#checkParent(node);
-    const root = this.#directory.attributes();
+    const root = await this.#directory.attributes();
     const entries: DirectoryEntry[] = [
       { name: '.', node: ROOT_NODE, cookie: 1, attributes: root },
       { name: '..', node: ROOT_NODE, cookie: 2, attributes: root },
@@ -137,7 +137,7 @@ export class Filesystem implements Operations {
     const { uid, gid } = context;
     const { copies } = this.#options;
     const record = await this.#vdis.create(name, { size: 0, mode: mode & PERMISSION_BITS, uid, gid, copies }, context);
-    this.#nameChanged(context);
+    await this.#nameChanged(context);
     return record;
   }
 
@@ -155,7 +155,7 @@ export class Filesystem implements Operations {
   async unlink(parent: number, name: string, context: Context): Promise<void> {
     this.#checkParent(parent);
     await this.#vdis.unlink(name, context);
-    this.#nameChanged(context);
+    await this.#nameChanged(context);
   }
 
   async rename(
@@ -171,7 +171,7 @@ export class Filesystem implements Operations {
     validateVdiName(newName);
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) throw new OperationError('EINVAL');
     await this.#vdis.rename(name, newName, flags, context);
-    this.#nameChanged(context);
+    await this.#nameChanged(context);
   }
 
   async fsyncdir(): Promise<void> {
@@ -199,15 +199,18 @@ export class Filesystem implements Operations {
     }
     if (Object.keys(others).length > 0) {
       const time = now();
-      await vdi.setAttributes((record) => ({
-        ...record,
-        mode: others.mode === undefined ? record.mode : others.mode & PERMISSION_BITS,
-        uid: others.uid ?? record.uid,
-        gid: others.gid ?? record.gid,
-        atime: others.atime === undefined ? record.atime : timeOf(others.atime, time),
-        mtime: others.mtime === undefined ? record.mtime : timeOf(others.mtime, time),
-        ctime: time,
-      }));
+      await vdi.setAttributes(
+        (record) => ({
+          ...record,
+          mode: others.mode === undefined ? record.mode : others.mode & PERMISSION_BITS,
+          uid: others.uid ?? record.uid,
+          gid: others.gid ?? record.gid,
+          atime: others.atime === undefined ? record.atime : timeOf(others.atime, time),
+          mtime: others.mtime === undefined ? record.mtime : timeOf(others.mtime, time),
+          ctime: time,
+        }),
+        others.mtime !== undefined,
+      );
     }
     return this.#attributes(vdi.record);
   }
@@ -271,8 +274,7 @@ export class Filesystem implements Operations {
     await vdi.refresh();
     const handle = this.#handles.add(node, flags, context, vdi.generation());
     // It may have been removed between the look-up and the handle.
-    await this.#vdis.removed(node);
-    await this.#vdis.record(node).catch((error) => {
+    await this.#vdis.opened(node).catch((error) => {
       this.#handles.remove(handle);
       throw error;
     });
@@ -387,8 +389,8 @@ export class Filesystem implements Operations {
     return (await this.#vdis.catalog.family(record.family))?.record ?? null;
   }
 
-  #nameChanged(context: Context): void {
-    this.#directory.touch();
+  async #nameChanged(context: Context): Promise<void> {
+    await this.#directory.touch();
     // The answer is written before another turn of the event loop; a re-sent request can only come before that.
     setImmediate(() => this.#vdis.catalog.answered(context));
   }

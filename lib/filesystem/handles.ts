@@ -85,6 +85,11 @@ export class Handles {
     return this.#opens.get(vdi) ?? 0;
   }
 
+  /** By image how many handles are open, of at most so many images. */
+  openImages(max: number): Record<string, number> {
+    return Object.fromEntries([...this.#opens].slice(0, max));
+  }
+
   get size(): number {
     return this.#handles.size;
   }

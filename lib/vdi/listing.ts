@@ -1,17 +1,24 @@
 import type { Coordination, Watch } from '../coordination/coordination.js';
 import { decodeRecord, KEY, type VdiRecord } from './records.js';
 
+interface Known {
+  /** Null where the image is gone. */
+  readonly record: VdiRecord | null;
+  readonly revision: number;
+}
+
 /**
  * The stored records of all images, kept in memory by a watch: a directory of thousands is listed in many calls, and
- * each would else read them all.
+ * each would else read them all. The first call reads them: what another host has made before is in the list.
  */
 export class Listing {
   readonly #coordination: Coordination;
-  readonly #records = new Map<number, VdiRecord>();
+  readonly #known = new Map<number, Known>();
   /** Numbers in ascending order; null when one came or went since. */
   #order: number[] | null = null;
+  /** Revision of the store that was read last. */
+  #readAt = 0;
   #watch: Watch | null = null;
-  #filled: Promise<void> | null = null;
 
   constructor(coordination: Coordination) {
     this.#coordination = coordination;
@@ -19,64 +26,71 @@ export class Listing {
 
   /** Those with a name, in the order of their numbers, from the first above `after` on, at most `limit`. */
   async after(after: number, limit = Number.POSITIVE_INFINITY): Promise<VdiRecord[]> {
-    this.#filled ??= this.#fill();
-    await this.#filled;
-    this.#order ??= [...this.#records.keys()].sort((a, b) => a - b);
-    const found: VdiRecord[] = [];
-    for (let at = firstAbove(this.#order, after); at < this.#order.length && found.length < limit; at++) {
-      const record = this.#records.get(this.#order[at]!)!;
-      if (isListed(record)) found.push(record);
-    }
-    return found;
+    if (after === 0 || !this.#watch) await this.#read();
+    return this.#listed(after, limit);
   }
 
   /** The records of these images, whether or not they have a name, where there are any. */
   async of(ids: Iterable<number>): Promise<Map<number, VdiRecord>> {
-    this.#filled ??= this.#fill();
-    await this.#filled;
+    if (!this.#watch) await this.#read();
     const found = new Map<number, VdiRecord>();
     for (const id of ids) {
-      const record = this.#records.get(id);
+      const record = this.#known.get(id)?.record;
       if (record) found.set(id, record);
     }
     return found;
   }
 
-  /** How many have a name. */
+  /** How many have a name, as far as this host has been told. */
   async count(): Promise<number> {
-    return (await this.after(0)).length;
+    if (!this.#watch) await this.#read();
+    return this.#listed(0, Number.POSITIVE_INFINITY).length;
   }
 
   close(): void {
     this.#watch?.close();
   }
 
-  async #fill(): Promise<void> {
-    // What the watch tells while the rest is read is newer than what is read.
-    const told = new Set<number>();
-    let filling = true;
-    this.#watch = this.#coordination.watch(KEY.vdis, (events) => {
+  #listed(after: number, limit: number): VdiRecord[] {
+    this.#order ??= [...this.#known.keys()].sort((a, b) => a - b);
+    const found: VdiRecord[] = [];
+    for (let at = firstAbove(this.#order, after); at < this.#order.length && found.length < limit; at++) {
+      const { record } = this.#known.get(this.#order[at]!)!;
+      if (record && isListed(record)) found.push(record);
+    }
+    return found;
+  }
+
+  async #read(): Promise<void> {
+    this.#watch ??= this.#coordination.watch(KEY.vdis, (events) => {
       for (const { type, keyValue } of events) {
         const id = Number(keyValue.key.slice(KEY.vdis.length));
-        if (filling) told.add(id);
-        if (type === 'delete') this.#remove(id);
-        else this.#set(decodeRecord<VdiRecord>(keyValue.value));
+        // What is older was read since.
+        if (keyValue.modRevision <= this.#readAt) continue;
+        this.#note(id, type === 'put' ? decodeRecord<VdiRecord>(keyValue.value) : null, keyValue.modRevision);
       }
     });
-    for (const { value } of await this.#coordination.range(KEY.vdis)) {
-      const record = decodeRecord<VdiRecord>(value);
-      if (!told.has(record.id)) this.#set(record);
+    const { responses, revision } = await this.#coordination.transaction({ success: [{ range: KEY.vdis }] });
+    if (revision < this.#readAt) return;
+    this.#readAt = revision;
+    const found = new Map(
+      responses[0]!.map(({ key, value, modRevision }) => {
+        return [Number(key.slice(KEY.vdis.length)), { record: decodeRecord<VdiRecord>(value), revision: modRevision }];
+      }),
+    );
+    for (const [id, known] of this.#known) {
+      if (known.revision <= revision && !found.has(id)) this.#known.delete(id);
     }
-    filling = false;
+    for (const [id, { record, revision: stored }] of found) this.#note(id, record, stored);
+    this.#order = null;
   }
 
-  #set(record: VdiRecord): void {
-    if (!this.#records.has(record.id)) this.#order = null;
-    this.#records.set(record.id, record);
-  }
-
-  #remove(id: number): void {
-    if (this.#records.delete(id)) this.#order = null;
+  /** What was read and what was watched may be told in either order. */
+  #note(id: number, record: VdiRecord | null, revision: number): void {
+    const known = this.#known.get(id);
+    if (known && known.revision >= revision) return;
+    this.#known.set(id, { record, revision });
+    if (!known) this.#order = null;
   }
 }
 

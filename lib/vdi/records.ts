@@ -79,6 +79,8 @@ export const KEY = {
   families: '/family/',
   snapshot: (vdi: number, tag: string) => `/snapshot/${vdi}/${tag}`,
   snapshotsOf: (vdi: number) => `/snapshot/${vdi}/`,
+  open: (vdi: number) => `/open/${vdi}`,
+  opens: '/open/',
   nextVdi: '/next/vdi',
   nextFamily: '/next/family',
   done: (host: string, unique: bigint) => `/done/${host}/${unique}`,

@@ -486,9 +486,13 @@ export class Vdi implements ImageOptions {
     this.#cutMade = true;
   }
 
-  /** Changes owner, mode, times or extended attributes; the answer is the record as it then is. */
-  async setAttributes(change: (record: VdiRecord) => VdiRecord): Promise<VdiRecord> {
+  /**
+   * Changes owner, mode, times or extended attributes; the answer is the record as it then is. With `setsMtime`, the holder
+   * of the role has to know of it, as it goes by its own modification time: this host becomes that.
+   */
+  async setAttributes(change: (record: VdiRecord) => VdiRecord, setsMtime = false): Promise<VdiRecord> {
     return this.#alone(async () => {
+      if (setsMtime && !this.#holds && this.#view.writer.holder) await this.objects.settle();
       let before = this.#mtime;
       const { catalog } = this.#context;
       const record = await catalog.update(this.vdi, (stored) => {

@@ -1,8 +1,9 @@
 import type { AllDisks } from '../cluster/all-disks.js';
 import type { Clock } from '../cluster/clock.js';
+import type { Image } from '../cluster/images-at-risk.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { Timestamp } from '../fuse/operations.js';
-import type { GenerationStep, Objects, Stepped } from '../replication/object-io.js';
+import { type GenerationStep, OBJECT_BYTES, type Objects, type Stepped } from '../replication/object-io.js';
 import type { Stored } from './catalog.js';
 import { Catalog, type NewVdi, type RequestId } from './catalog.js';
 import { Cloner } from './clone.js';
@@ -13,7 +14,8 @@ import { IdleRoles } from './idle-roles.js';
 import { Janitor } from './janitor.js';
 import { layerOwners } from './layer-owners.js';
 import { Listing } from './listing.js';
-import type { FamilyRecord, NameRecord, VdiRecord } from './records.js';
+import type { OpenImages } from './open-images.js';
+import { compareTimes, type FamilyRecord, type NameRecord, type VdiRecord } from './records.js';
 import { Snapshots } from './snapshots.js';
 import { Vdi } from './vdi.js';
 
@@ -29,6 +31,8 @@ export interface VdisOptions {
   allDisks: () => Promise<AllDisks>;
   /** Whether any handle of the image is open. */
   isOpen: (id: number) => boolean;
+  /** What other hosts have open; null where there are none. */
+  opens?: OpenImages | null;
   /** Called when work in the background fails; it is tried again. */
   onError: (error: unknown, family: number) => void;
   /** The time that is stored; the system's unless it is given. */
@@ -91,6 +95,7 @@ export class Vdis {
 
   /** Takes up what an earlier process left: images without a name or handle, imports, families with work. */
   async start(): Promise<void> {
+    await this.#options.opens?.start();
     for (const record of await this.catalog.vdis()) {
       const isLeft = record.importing === this.#options.host && !this.#importing.has(record.name);
       if (isLeft && !record.unlinked) await this.catalog.unlink(record.name, null);
@@ -110,6 +115,8 @@ export class Vdis {
       await vdi
         .flush(false)
         .then(() => vdi.settle())
+        // Another host may have removed it.
+        .catch(ifGone)
         .catch((error) => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
@@ -153,7 +160,11 @@ export class Vdis {
   /** The record as it is now. Throws VdiError ESTALE. */
   async record(id: number): Promise<VdiRecord> {
     const vdi = this.#loaded.get(id);
-    if (vdi) return vdi.current();
+    if (vdi) {
+      // Whoever holds the role knows the size; mode and owner another host may have changed.
+      if (this.#options.opens) await vdi.refresh();
+      return vdi.current();
+    }
     const stored = await this.catalog.vdi(id);
     if (!stored) throw new VdiError('ESTALE', `image ${id} is gone`);
     return this.#current(stored.record);
@@ -162,7 +173,11 @@ export class Vdis {
   /** A stored record with what may not be stored yet. */
   async #current(record: VdiRecord): Promise<VdiRecord> {
     const vdi = this.#loaded.get(record.id);
-    if (vdi) return vdi.current();
+    if (vdi) {
+      const { size, mtime, ctime } = await vdi.current();
+      // What is stored is newer than what this host was told of it, but for what only the holder of the role knows.
+      return { ...record, size, mtime, ctime: compareTimes(ctime, record.ctime) > 0 ? ctime : record.ctime };
+    }
     // A size that may lag is found by loading.
     return record.bound > record.size || record.cutting ? (await this.load(record.id)).record : record;
   }
@@ -191,6 +206,18 @@ export class Vdis {
   /** How many images have a name. */
   count(): Promise<number> {
     return this.#listing.count();
+  }
+
+  /** All that may lose something with a group: images and their snapshots. */
+  async images(): Promise<Image[]> {
+    const copies = new Map<number, number>();
+    const images: Image[] = [];
+    for (const { name, family, size, snapshotOf } of await this.catalog.vdis()) {
+      if (!copies.has(family)) copies.set(family, (await this.catalog.family(family))?.record.copies ?? 1);
+      const shown = snapshotOf === undefined ? name : `${name} (a snapshot)`;
+      images.push({ name: shown, family, copies: copies.get(family)!, objects: Math.ceil(size / OBJECT_BYTES) });
+    }
+    return images;
   }
 
   create(name: string, options: NewVdi, request: RequestId | null = null): Promise<VdiRecord> {
@@ -227,8 +254,19 @@ export class Vdis {
     if (!this.#isUsed(id)) await this.#inTurn(id, () => this.#remove(id));
   }
 
+  /**
+   * A handle of an image was opened: resolves when a removal that was under way has ended, and none can begin, on any host.
+   * Throws VdiError ESTALE where the image is gone.
+   */
+  async opened(id: number): Promise<void> {
+    await this.#turns.get(id);
+    await this.#options.opens?.opened(id);
+    await this.record(id);
+  }
+
   /** The last handle of an image was closed: another host that opens it for writing need not ask this one. */
   closed(id: number): void {
+    this.#options.opens?.closed(id).catch((error) => this.#options.onError(error, id));
     if (this.#loaded.has(id)) this.#idle.closed(id);
   }
 
@@ -239,18 +277,12 @@ export class Vdis {
     vdi.objects.giveBack().catch((error) => this.#options.onError(error, vdi.chain().family));
   }
 
-  /**
-   * Resolves when a removal that is under way has ended. Who opens an image asks after it can be seen to be open: a
-   * removal that has not seen that is over then, and the image gone.
-   */
-  async removed(id: number): Promise<void> {
-    await this.#turns.get(id);
-  }
-
   async #remove(id: number): Promise<void> {
     if (this.#isUsed(id)) return;
     const stored = await this.catalog.vdi(id);
     if (stored && !stored.record.unlinked) return;
+    // Whoever closes it last removes it.
+    if (stored && (await this.#options.opens?.closedElsewhere(id)) === null) return;
     const vdi = this.#loaded.get(id) ?? (await this.#load(id).catch(ifGone));
     // Another host may have been faster.
     if (!vdi || (stored && !(await this.#removeStepwise(vdi)))) return;
@@ -267,8 +299,11 @@ export class Vdis {
         const removal = await this.catalog.removal(vdi.id);
         if (!removal || this.#isUsed(vdi.id)) return { stored: false, result: false };
         const { compare, success } = removal.transaction;
+        const { opens } = this.#options;
+        const closed = opens ? await opens.closedElsewhere(vdi.id) : undefined;
+        if (closed === null) return { stored: false, result: false };
         const isStored = await this.catalog.attempt({
-          compare: [step!.compare, ...compare],
+          compare: [step!.compare, ...compare, ...(closed ? [closed] : [])],
           success: [step!.put, ...success],
         });
         if (!isStored) return 'again';
