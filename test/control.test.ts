@@ -12,7 +12,7 @@ import { ControlServer } from '../lib/control/server.js';
 import { Works } from '../lib/control/works.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
 import { openControl, spawnControl } from './helpers/control.js';
-import { MemoryAdministration } from './helpers/memory-administration.js';
+import { host, MemoryAdministration } from './helpers/memory-administration.js';
 import { until } from './helpers/until.js';
 
 const never = new AbortController().signal;
@@ -119,6 +119,13 @@ test('requests that make no sense are refused with a code and a message', async 
     ['POST', '/v1/vdis', '{"name":"a","size":1,"more":1}', 400, 'INVALID'],
     ['DELETE', '/v1/vdis/a?force=1', undefined, 400, 'INVALID'],
     ['POST', '/v1/disks/remove', '{"disk":-1}', 400, 'INVALID'],
+    ['POST', '/v1/cluster/token', '{"ttlSeconds":0}', 400, 'INVALID'],
+    ['POST', '/v1/cluster/token', '{"ttlSeconds":1e9}', 400, 'INVALID'],
+    ['POST', '/v1/cluster/token', '{"uses":1.5}', 400, 'INVALID'],
+    ['GET', '/v1/cluster/token', undefined, 404, 'NOT_FOUND'],
+    ['POST', '/v1/nodes/alpha/remove', '{"force":true}', 400, 'INVALID'],
+    ['POST', '/v1/nodes/alpha/explode', '{}', 404, 'NOT_FOUND'],
+    ['POST', '/v1/nodes/none/undrain', '{}', 404, 'NOT_FOUND'],
     ['PUT', '/v1/vdis/a/content?size=x', undefined, 400, 'INVALID'],
     ['GET', '/v1/works/77', undefined, 404, 'NOT_FOUND'],
   ];
@@ -399,6 +406,11 @@ test('metrics are what was counted', async (t) => {
   read.failed(60_000);
   metrics.operation('write').succeeded(1, 10);
   metrics.workerRestarts = 2;
+  administration.others.push({ ...host('h2', 'beta', []), zone: 'rack 2', state: 'down' });
+  administration.recovering.push({
+    ...{ host: 'alpha', disk: 1, groups: 12, objectsLeft: 345 },
+    ...{ objectsDone: 7, bytesDone: 8_388_608, bytesPerSecond: 1e6, secondsLeft: null },
+  });
   administration.disks[1]!.state = 'failed';
   administration.disks[1]!.directory = '/srv/"b"';
   // Twice: asking changes nothing.
@@ -421,6 +433,16 @@ test('metrics are what was counted', async (t) => {
       'sheepdog_worker_restarts_total 2',
       'sheepdog_healthy 0',
       'sheepdog_groups 1024',
+      'sheepdog_groups_healthy 612',
+      'sheepdog_groups_degraded 409',
+      'sheepdog_groups_single 12',
+      'sheepdog_groups_stopped 3',
+      'sheepdog_host_up{host="alpha",zone="alpha"} 1',
+      'sheepdog_host_up{host="beta",zone="rack 2"} 0',
+      'sheepdog_recovery_active 1',
+      'sheepdog_recovery_groups_left{host="alpha",disk="1"} 12',
+      'sheepdog_recovery_objects_left{host="alpha",disk="1"} 345',
+      'sheepdog_recovery_bytes_total{host="alpha",disk="1"} 8388608',
       'sheepdog_disk_failed{host="alpha",disk="1",directory="/srv/a"} 0',
       'sheepdog_disk_failed{host="alpha",disk="2",directory="/srv/\\"b\\""} 1',
       'sheepdog_info{version="0.1.0"} 1',
@@ -441,9 +463,10 @@ test('counters are told even when the status cannot be', async (t) => {
   administration.status = async () => {
     throw new Error('no');
   };
+  administration.recovery = administration.status as never;
   const { text } = await ask(path, 'GET', '/metrics');
   t.ok(text.includes('sheepdog_requests_total{operation="read"} 1'));
-  t.absent(/^sheepdog_(healthy|groups|info)/m.test(text));
+  t.absent(/^sheepdog_(healthy|groups|host|recovery|info)/m.test(text));
 });
 
 test('the metrics are in the form that Prometheus reads', async (t: Assertions) => {

@@ -1,25 +1,15 @@
 import { spawn } from 'node:child_process';
-import { open, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { open, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'brittle';
 import { AdministrationError } from '../lib/control/administration.js';
 import { temporaryDirectory } from './helpers/cleanup.js';
-import { dogOn, openControl, spawnControl } from './helpers/control.js';
-import { must, type RunResult, run } from './helpers/run.js';
+import { dogOn, openControl, openRequests, REFUSED, refusal, STARTS, spawnControl, USAGE } from './helpers/control.js';
+import { must, run } from './helpers/run.js';
 import { DOG } from './helpers/sheep.js';
 import { until } from './helpers/until.js';
 
 const MIB = 1024 * 1024;
-/** Each starts many processes, on a machine that may have other things to do. */
-const STARTS = { timeout: 120_000 };
-
-/** What a refusal looks like: this exit code, nothing on standard output, one line on standard error. */
-function refusal(result: RunResult): { status: number | null; lines: number; stdout: string } {
-  return { status: result.status, lines: result.stderr.split('\n').length - 1, stdout: result.stdout };
-}
-const REFUSED = { status: 1, lines: 1, stdout: '' };
-const USAGE = { status: 2, lines: 1, stdout: '' };
-
 /** A sparse file: data at its start, in a middle and at its end, which is no multiple of anything. */
 async function makeSparse(path: string): Promise<{ size: number }> {
   const size = 37 * MIB + 12345;
@@ -59,8 +49,8 @@ test('status says that all is well, and what is not', STARTS, async (t) => {
   const ill = await dog(['status']);
   t.is(ill.status, 0);
   t.ok(ill.stdout.includes('status: NOT HEALTHY\n'), ill.stdout);
-  t.ok(ill.stdout.includes('groups: 1024, 400 healthy, 624 not, 24 moving\n'));
-  t.ok(ill.stdout.includes('recovery: 16% (100 of 624 groups), 1 min 35 s left\n'));
+  t.ok(ill.stdout.includes('groups: 1024, 400 healthy, 624 waiting for a disk, 24 moving\n'));
+  t.ok(ill.stdout.includes('recovery: none\n'));
   t.ok(
     ill.stdout.includes(
       `\n\nerror: disk 2 (/srv/b) failed\\x0a\\x1b[2J\n  what to do: ${action}\nwarning: space runs low\n\n`,
@@ -86,6 +76,8 @@ test('listings in JSON are what the daemon says', STARTS, async (t) => {
     [['vdi', 'list'], await administration.vdiList()],
     [['vdi', 'info', 'vm1'], await administration.vdiInfo('vm1')],
     [['disk', 'list'], await administration.diskList()],
+    [['node', 'list'], await administration.nodeList()],
+    [['recovery'], await administration.recovery()],
     [['cluster', 'info'], await administration.clusterInfo()],
   ] as const) {
     const { status, stdout, stderr } = await dog([...args, '--json']);
@@ -173,6 +165,11 @@ test('mistakes in the command line end with exit code 2 and one line', STARTS, a
     [['vdi', 'list', '--what'], /unknown option '--what'/],
     [['vdi', 'snapshot', 'a', 'b'], /unknown command 'snapshot'/],
     [['status', '--control'], /argument missing/],
+    [['node'], /a command is missing; usage: dog node /],
+    [['node', 'drain'], /missing required argument 'NAME'/],
+    [['cluster', 'token', '--ttl', '1w'], /--ttl "1w" is no time: give a number with s, m, h or d/],
+    [['cluster', 'token', '--uses', '0'], /--uses takes a number from 1 to 9999, not 0/],
+    [['recovery', '--watch', '--json'], /option '--watch' cannot be used with option '--json'/],
   ] as const) {
     const result = await dog(args);
     t.alike(refusal(result), USAGE, args.join(' '));
@@ -182,9 +179,11 @@ test('mistakes in the command line end with exit code 2 and one line', STARTS, a
 
 test('help and version are no mistakes', STARTS, async (t) => {
   for (const [args, pattern] of [
-    [['--help'], /^Usage: dog .*status .*vdi .*disk .*cluster /s],
+    [['--help'], /^Usage: dog .*status .*vdi .*node .*disk .*recovery .*cluster /s],
     [['vdi', '--help'], /create .*list .*info .*resize .*delete .*clone .*export .*import /s],
     [['help', 'disk'], /list .*add .*remove /s],
+    [['help', 'node'], /list .*drain .*undrain .*remove /s],
+    [['cluster', '--help'], /info .*shutdown .*token /s],
     [['--version'], /^\d+\.\d+\.\d+\n$/],
   ] as const) {
     const result = await dogOn('/nowhere', args);
@@ -266,13 +265,6 @@ test('an interrupted dog says that the work goes on, and another one sees its en
   t.alike([result.status, result.stdout], [0, 'disk 2 removed\n']);
   t.is(administration.disks.length, 1);
 });
-
-/** Connections to the control socket that somebody holds. */
-async function openRequests(path: string): Promise<number> {
-  const sockets = (await readFile('/proc/net/unix', 'utf8')).split('\n').filter((line) => line.endsWith(` ${path}`));
-  // State 03 is connected; the listening socket is in 01.
-  return sockets.filter((line) => line.split(/\s+/)[5] === '03').length;
-}
 
 test('a daemon that dies meanwhile is no end of the work', STARTS, async (t) => {
   for (const args of [

@@ -9,6 +9,7 @@ import { sessionOf } from './session.js';
 import { formatSize } from './size.js';
 import { formatFields } from './table.js';
 import { formatTime } from './text.js';
+import { addTokenCommand } from './token-command.js';
 
 const END_DEADLINE_MS = 120_000;
 const END_POLL_MS = 50;
@@ -21,6 +22,7 @@ export function addClusterCommands(program: Command): void {
     .description('end the daemon in order: everything written, everything unmounted')
     .option('--force', 'also when images are in use')
     .action(shutdown);
+  addTokenCommand(cluster);
 }
 
 async function info(_: object, command: Command): Promise<void> {

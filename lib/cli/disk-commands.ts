@@ -1,14 +1,13 @@
 /** `dog disk ...` */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { DiskStatus, WorkStatus } from '../control/administration.js';
-import type { ControlClient } from '../control/client.js';
+import type { DiskStatus } from '../control/administration.js';
 import { print, printJson } from './output.js';
-import { type CommonOptions, sessionOf } from './session.js';
+import { sessionOf } from './session.js';
 import { formatSize } from './size.js';
-import { formatTable } from './table.js';
+import { formatTable, type TableContent } from './table.js';
 import { formatPercent, printable } from './text.js';
-import { watchWork } from './watch-work.js';
+import { finishWork } from './watch-work.js';
 
 export function addDiskCommands(program: Command): void {
   const disk = program.command('disk').description("this host's disks");
@@ -29,8 +28,8 @@ export function addDiskCommands(program: Command): void {
     .action(remove);
 }
 
-/** A table of disks, without a final newline. */
-export function formatDisks(disks: readonly DiskStatus[]): string {
+/** The disks of one host, as they are given. */
+export function tableOfDisks(disks: readonly DiskStatus[]): TableContent {
   const columns = [
     { title: 'DISK', align: 'right' },
     { title: 'STATE' },
@@ -47,14 +46,15 @@ export function formatDisks(disks: readonly DiskStatus[]): string {
     formatPercent(disk.used, disk.size),
     disk.directory,
   ]);
-  return formatTable(columns, rows);
+  return { columns, rows };
 }
 
 async function list(_: object, command: Command): Promise<void> {
   const { client, options } = sessionOf(command);
   const disks = await client.diskList();
   if (options.json) return printJson(disks);
-  print(formatDisks(disks));
+  const { columns, rows } = tableOfDisks(disks);
+  print(formatTable(columns, rows));
   for (const disk of disks) {
     if (disk.problem !== null) print(`\ndisk ${disk.number}: ${printable(disk.problem)}`);
   }
@@ -63,7 +63,7 @@ async function list(_: object, command: Command): Promise<void> {
 async function add(directory: string, _: object, command: Command): Promise<void> {
   const { client, options } = sessionOf(command);
   const path = resolve(directory);
-  await watch(client, await client.diskAdd(path), options, {
+  await finishWork(client, await client.diskAdd(path), options, {
     again: `dog disk add ${path}`,
     done: `${printable(path)} added`,
   });
@@ -72,20 +72,8 @@ async function add(directory: string, _: object, command: Command): Promise<void
 async function remove(disk: string, _: object, command: Command): Promise<void> {
   const { client, options } = sessionOf(command);
   const which = /^\d+$/.test(disk) ? Number(disk) : resolve(disk);
-  await watch(client, await client.diskRemove(which), options, {
+  await finishWork(client, await client.diskRemove(which), options, {
     again: `dog disk remove ${which}`,
     done: typeof which === 'number' ? `disk ${which} removed` : `${printable(which)} removed`,
   });
-}
-
-async function watch(
-  client: ControlClient,
-  work: WorkStatus,
-  options: CommonOptions,
-  words: { again: string; done: string },
-): Promise<void> {
-  const quiet = options.quiet || options.json || false;
-  const end = await watchWork(client, work, { again: words.again, quiet });
-  if (options.json) printJson(end);
-  else if (!options.quiet) print(words.done);
 }

@@ -4,7 +4,9 @@ import { DEFAULT_CONTROL_PATH } from '../control/socket.js';
 import { addClusterCommands } from './cluster-commands.js';
 import { addDiskCommands } from './disk-commands.js';
 import { EXIT_USAGE, exitCodeOf, lineOf, oneLine } from './failure.js';
+import { addNodeCommands } from './node-commands.js';
 import { endWithReader, printError } from './output.js';
+import { addRecoveryCommand } from './recovery-command.js';
 import { addStatusCommand } from './status-command.js';
 import { addVdiCommands } from './vdi-commands.js';
 
@@ -42,7 +44,9 @@ function build(version: string): Command {
     .showHelpAfterError(false);
   addStatusCommand(program);
   addVdiCommands(program);
+  addNodeCommands(program);
   addDiskCommands(program);
+  addRecoveryCommand(program);
   addClusterCommands(program);
   return program;
 }

@@ -1,17 +1,22 @@
 /** `dog status` */
 import type { Command } from 'commander';
-import type { Problem, Status } from '../control/administration.js';
-import { formatDisks } from './disk-commands.js';
+import type { GroupsStatus, HostState, HostStatus, Problem, Status } from '../control/administration.js';
+import { tableOfDisks } from './disk-commands.js';
+import { illFirst, tableOfHosts, tableOfIllDisks } from './host-tables.js';
 import { print, printJson } from './output.js';
 import { formatProgress } from './progress.js';
 import { sessionOf } from './session.js';
 import { formatSize } from './size.js';
-import { formatFields } from './table.js';
-import { formatPercent, printable } from './text.js';
+import { formatFields, formatTableWithin } from './table.js';
+import { count, formatPercent, printable } from './text.js';
 
-/** So that it fits a screen of 24 lines. */
-const DISKS_MAX = 6;
+/** All of it fits a screen of this size. */
+const SCREEN_LINES = 24;
+const SCREEN_COLUMNS = 80;
 const PROBLEMS_MAX = 3;
+/** With its title and a last line that counts what is left out. */
+const DISK_LINES_MAX = 8;
+const TABLE_LINES_MIN = 3;
 
 export function addStatusCommand(program: Command): void {
   program
@@ -25,13 +30,7 @@ export function addStatusCommand(program: Command): void {
 export function formatStatus(status: Status): string {
   const parts = [formatFields(fieldsOf(status))];
   if (status.problems.length > 0) parts.push(formatProblems(status.problems));
-  for (const host of status.hosts) {
-    // Those that are not well come first.
-    const disks = [...host.disks].sort((a, b) => Number(a.state === 'ok') - Number(b.state === 'ok'));
-    const shown = formatDisks(disks.slice(0, DISKS_MAX));
-    const more = disks.length - DISKS_MAX;
-    parts.push(more > 0 ? `${shown}\nand ${more} more; 'dog disk list' shows all` : shown);
-  }
+  parts.push(...formatTables(status.hosts, SCREEN_LINES - linesOf(parts.join('\n\n'))));
   return parts.join('\n\n');
 }
 
@@ -42,24 +41,77 @@ async function show(_: object, command: Command): Promise<void> {
   else print(formatStatus(status));
 }
 
-function fieldsOf({ healthy, version, hosts, capacity, groups, recovery, vdis }: Status): [string, string][] {
+function fieldsOf(status: Status): [string, string][] {
+  const { healthy, hosts, capacity, recovery, vdis } = status;
   const { size, used, free } = capacity;
-  const parts = [`${groups.total}`];
-  if (groups.healthy === groups.total) parts.push('all healthy');
-  else parts.push(`${groups.healthy} healthy, ${groups.total - groups.healthy} not`);
-  if (groups.moving > 0) parts.push(`${groups.moving} moving`);
   return [
     ['status', healthy ? 'healthy' : 'NOT HEALTHY'],
-    ...hosts.map((host): [string, string] => ['host', `${host.name}, ${host.state}, mounted on ${host.mount}`]),
+    fieldOfHosts(hosts),
     [
       'space',
       `${formatSize(used)} of ${formatSize(size)} used (${formatPercent(used, size)}), ${formatSize(free)} free`,
     ],
     ['images', String(vdis)],
-    ['groups', parts.join(', ')],
+    ['groups', formatGroups(status.groups, hosts.length)],
     ['recovery', recovery.active ? formatProgress(recovery) : 'none'],
-    ['version', version],
+    ['version', formatVersions(status)],
   ];
+}
+
+function fieldOfHosts(hosts: readonly HostStatus[]): [string, string] {
+  const local = hosts.find((host) => host.local);
+  const mounted = local?.mount ? `, mounted on ${local.mount}` : '';
+  if (local && hosts.length === 1) return ['host', `${local.name}, ${local.state}${mounted}`];
+  const inState = (state: HostState) => hosts.filter((host) => host.state === state).length;
+  const states = (['up', 'draining', 'removing', 'down'] as const).filter((state) => inState(state) > 0);
+  const counts = states.map((state) => `${states.length === 1 ? 'all' : inState(state)} ${state}`).join(', ');
+  return ['hosts', `${hosts.length}, ${counts}${local ? `; this is ${local.name}${mounted}` : ''}`];
+}
+
+function formatGroups({ total, healthy, moving, degraded, single, stopped }: GroupsStatus, hosts: number): string {
+  const parts = [healthy === total ? 'all healthy' : `${healthy} healthy`];
+  if (degraded > 0) {
+    parts.push(`${degraded} with fewer copies than they should have${single > 0 ? ` (${single} with only one)` : ''}`);
+  }
+  if (stopped > 0) parts.push(`${stopped} waiting for a ${hosts === 1 ? 'disk' : 'host'}`);
+  if (moving > 0) parts.push(`${moving} moving`);
+  return [total, ...parts].join(', ');
+}
+
+/** What this host runs, and what others run that is not the same. */
+function formatVersions({ version, hosts }: Status): string {
+  const others = hosts.filter((host) => host.version !== null && host.version !== version);
+  const shown = [...new Set(others.map((host) => host.version))].map((other) => {
+    return `${other} on ${count(others.filter((host) => host.version === other).length, 'host')}`;
+  });
+  return [version, ...shown].join(', ');
+}
+
+/** What fits `lines` lines, with an empty one before each table. */
+function formatTables(hosts: readonly HostStatus[], lines: number): string[] {
+  const allDisks = "'dog disk list' shows all";
+  if (hosts.length === 1) {
+    // Those that are not well come first.
+    const disks = [...hosts[0]!.disks].sort((a, b) => Number(a.state === 'ok') - Number(b.state === 'ok'));
+    return [formatTableWithin(DISK_LINES_MAX, tableOfDisks(disks), allDisks)];
+  }
+  const hostTable = tableOfHosts(illFirst(hosts));
+  const diskTable = tableOfIllDisks(hosts);
+  const diskLines = diskTable.rows.length > 0 ? 1 + diskTable.rows.length : 0;
+  const room = lines - (diskLines > 0 ? 2 : 1);
+  const hostLines = atLeast(Math.min(1 + hosts.length, room - Math.min(diskLines, TABLE_LINES_MIN)));
+  const shown = [formatTableWithin(hostLines, hostTable, "'dog node list' shows all")];
+  if (diskLines > 0) shown.push(formatTableWithin(atLeast(room - hostLines), diskTable, `${allDisks} of its host`));
+  return shown;
+}
+
+function atLeast(lines: number): number {
+  return Math.max(TABLE_LINES_MIN, lines);
+}
+
+/** As a terminal shows it, which goes on below where a line is too long. */
+function linesOf(text: string): number {
+  return text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / SCREEN_COLUMNS)), 0);
 }
 
 function formatProblems(problems: readonly Problem[]): string {

@@ -6,6 +6,11 @@ export interface Column {
   align?: 'left' | 'right';
 }
 
+export interface TableContent {
+  columns: readonly Column[];
+  rows: readonly (readonly string[])[];
+}
+
 /** A table without lines, which `awk` can take apart too. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const table = new Table({
@@ -20,6 +25,16 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
+}
+
+/**
+ * A table of `linesMax` lines at the most, 3 or more: where rows have to be left out, the last line says how many, and
+ * then what `shows` the others.
+ */
+export function formatTableWithin(linesMax: number, { columns, rows }: TableContent, shows: string): string {
+  if (1 + rows.length <= linesMax) return formatTable(columns, rows);
+  const shown = linesMax - 2;
+  return `${formatTable(columns, rows.slice(0, shown))}\nand ${rows.length - shown} more; ${shows}`;
 }
 
 /** Lines of `title: value`, the colons one below the other. */

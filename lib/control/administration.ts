@@ -53,13 +53,66 @@ export interface DiskStatus {
   problem: string | null;
 }
 
+/**
+ * `draining` gives its data to others and takes no more; `removing` does so too, and is to leave for good. `down` is not
+ * there, whatever else is wanted of it.
+ */
+export type HostState = 'up' | 'down' | 'draining' | 'removing';
+
 export interface HostStatus {
   id: string;
   name: string;
-  state: 'up' | 'down';
-  /** Where the images are mounted on it. */
-  mount: string;
+  /** Hosts of one zone may fail together: no two copies are put in one. */
+  zone: string;
+  state: HostState;
+  /** Whether it is the host that answers. */
+  local: boolean;
+  /** Where it is reached, `HOST:PORT`. */
+  addresses: string[];
+  /** Release that it runs, and where the images are mounted on it; null where it has not told. */
+  version: string | null;
+  mount: string | null;
+  /** As it told last. */
   disks: DiskStatus[];
+}
+
+/** How far one disk is with what it has to catch up with. */
+export interface DiskRecovery {
+  /** Its name. */
+  host: string;
+  disk: number;
+  /** Groups that are not complete yet. */
+  groups: number;
+  /** Objects still to be looked at and copied, of the groups whose lists are known; and done since its daemon started. */
+  objectsLeft: number;
+  objectsDone: number;
+  /** Copied since its daemon started. */
+  bytesDone: number;
+  /** Of the last ten seconds. */
+  bytesPerSecond: number;
+  /** Null while it cannot be told. */
+  secondsLeft: number | null;
+}
+
+export interface RecoveryStatus extends Recovery {
+  disks: DiskRecovery[];
+}
+
+/** What a host of a cluster needs to become one. */
+export interface Token {
+  token: string;
+  /** ISO 8601. */
+  expires: string;
+  /** For so many hosts; null: any number. */
+  uses: number | null;
+}
+
+/** A host that is given up although groups may have their only complete copy there: what may be lost with it. */
+export interface ForcedRemoval {
+  /** Groups that go on with an older copy, or an empty one. */
+  groups: number;
+  /** By image, at most so many of its objects. */
+  images: { name: string; objects: number }[];
 }
 
 export interface Capacity {
@@ -75,6 +128,11 @@ export interface GroupsStatus {
   healthy: number;
   /** Those on their way to another disk. */
   moving: number;
+  /** Served, with fewer complete copies than there are to be; and of those, the ones with a single copy. */
+  degraded: number;
+  single: number;
+  /** Nobody is there who has everything: guests wait. */
+  stopped: number;
 }
 
 export type ProgressUnit = 'bytes' | 'groups';
@@ -209,6 +267,25 @@ export interface Administration {
   /** `size`: bytes that are expected, where known, so that what cannot fit is refused at once. EXISTS, NO_SPACE. */
   vdiImport(name: string, options: { size?: number }): Promise<VdiImport>;
 
+  /** With how far each disk is that catches up. */
+  recovery(): Promise<RecoveryStatus>;
+  /**
+   * Makes what another host needs to join, for `ttlSeconds` and so many hosts. Answers null where the daemon has to start
+   * anew for it, as this was a host alone: ask again, until it is there.
+   */
+  token(options: { ttlSeconds?: number; uses?: number }): Promise<Token | null>;
+
+  /** By name. */
+  nodeList(): Promise<HostStatus[]>;
+  /** `which` is a name or an id. The host gives its data away, and takes no more until it is told `undrain`. */
+  nodeDrain(which: string): Promise<WorkStatus>;
+  nodeUndrain(which: string): Promise<void>;
+  /** Moves everything off a host, or copies it anew where that one is down, then lets it go for good. */
+  nodeRemove(which: string): Promise<WorkStatus>;
+  /** Gives a host up for ever that is down, with what only it had. */
+  nodeForceRemove(which: string): Promise<ForcedRemoval>;
+
+  /** Of this host. */
   diskList(): Promise<DiskStatus[]>;
   /**
    * Takes a directory into use and moves its share of the groups there. One that is being added already answers the

@@ -1,6 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import type { ClusterInfo, DiskStatus, Extent, Status, VdiInfo, WorkStatus } from './administration.js';
+import type {
+  ClusterInfo,
+  DiskStatus,
+  Extent,
+  ForcedRemoval,
+  HostStatus,
+  RecoveryStatus,
+  Status,
+  Token,
+  VdiInfo,
+  WorkStatus,
+} from './administration.js';
 import { ClientError } from './client-error.js';
 import { decodeFrames, encodeDataHeader, encodeEnd } from './frames.js';
 import { SIZE_HEADER, USED_HEADER } from './streams.js';
@@ -42,6 +53,36 @@ export class ControlClient {
 
   async shutdown(options: { force: boolean }): Promise<void> {
     await this.tell('shutdown', options);
+  }
+
+  /** The signal gives the question up. */
+  recovery(signal?: AbortSignal): Promise<RecoveryStatus> {
+    return this.transport.json('GET', 'recovery', null, ASK_DEADLINE_MS, signal);
+  }
+
+  /** Null where the daemon starts anew for it: ask again. @throws ClientError NO_ANSWER after `deadlineMs`. */
+  token(options: { ttlSeconds?: number; uses?: number }, deadlineMs: number): Promise<Token | null> {
+    return this.transport.json('POST', 'cluster/token', options, deadlineMs);
+  }
+
+  nodeList(): Promise<HostStatus[]> {
+    return this.ask('nodes');
+  }
+
+  nodeDrain(which: string): Promise<WorkStatus> {
+    return this.tell(`${node(which)}/drain`, {});
+  }
+
+  async nodeUndrain(which: string): Promise<void> {
+    await this.tell(`${node(which)}/undrain`, {});
+  }
+
+  nodeRemove(which: string): Promise<WorkStatus> {
+    return this.tell(`${node(which)}/remove`, {});
+  }
+
+  nodeForceRemove(which: string): Promise<ForcedRemoval> {
+    return this.tell(`${node(which)}/force-remove`, {});
   }
 
   vdiList(): Promise<VdiInfo[]> {
@@ -173,6 +214,10 @@ export class ControlClient {
 
 function vdi(name: string): string {
   return `vdis/${encodeURIComponent(name)}`;
+}
+
+function node(which: string): string {
+  return `nodes/${encodeURIComponent(which)}`;
 }
 
 async function* encodeFrames(content: AsyncGenerator<Extent, number>): AsyncGenerator<Uint8Array, void> {

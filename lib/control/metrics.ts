@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { DiskStatus, Status } from './administration.js';
+import type { DiskRecovery, DiskStatus, RecoveryStatus, Status } from './administration.js';
 import { LATENCY_BOUNDS, OperationMetrics } from './operation-metrics.js';
 
 /** What Prometheus is told. Everything is counted as plain numbers and put in order only when it is asked for. */
@@ -10,6 +10,7 @@ export class Metrics {
   private readonly operations: Map<string, OperationMetrics>;
   private readonly registry = new Registry();
   private status: Status | null = null;
+  private recovery: RecoveryStatus | null = null;
 
   /** `operations` are counters that were kept before there was this object. */
   constructor(operations = new Map<string, OperationMetrics>()) {
@@ -17,7 +18,9 @@ export class Metrics {
     this.contentType = this.registry.contentType;
     this.defineRequests();
     this.defineCluster();
+    this.defineHosts();
     this.defineDisks();
+    this.defineRecovery();
     this.defineProcess();
   }
 
@@ -31,9 +34,10 @@ export class Metrics {
     return operation;
   }
 
-  /** Everything in Prometheus' text format. With no status, what comes from it is left out. */
-  async render(status: Status | null): Promise<string> {
+  /** Everything in Prometheus' text format. What comes of a status that is not there is left out. */
+  async render(status: Status | null, recovery: RecoveryStatus | null): Promise<string> {
     this.status = status;
+    this.recovery = recovery;
     return this.registry.metrics();
   }
 
@@ -66,9 +70,21 @@ export class Metrics {
     gauge('sheepdog_groups', 'Placement groups', (status) => status.groups.total);
     gauge('sheepdog_groups_healthy', 'Groups with every copy in sync', (status) => status.groups.healthy);
     gauge('sheepdog_groups_moving', 'Groups on their way to another disk', (status) => status.groups.moving);
+    gauge('sheepdog_groups_degraded', 'Served groups with too few copies', (status) => status.groups.degraded);
+    gauge('sheepdog_groups_single', 'Of those, groups with a single copy', (status) => status.groups.single);
+    gauge('sheepdog_groups_stopped', 'Groups that guests wait for', (status) => status.groups.stopped);
     gauge('sheepdog_recovery_active', '1 while data is moved', (status) => Number(status.recovery.active));
     this.gauge('sheepdog_info', 'Always 1', ['version'], () =>
       this.status ? [{ labels: { version: this.status.version }, value: 1 }] : [],
+    );
+  }
+
+  private defineHosts(): void {
+    this.gauge('sheepdog_host_up', '1 when the host is there', ['host', 'zone'], () =>
+      (this.status?.hosts ?? []).map(({ name, zone, state }) => ({
+        labels: { host: name, zone },
+        value: Number(state !== 'down'),
+      })),
     );
   }
 
@@ -85,6 +101,20 @@ export class Metrics {
     gauge('sheepdog_disk_size_bytes', "Size of a disk's file system", (disk) => disk.size);
     gauge('sheepdog_disk_used_bytes', 'Of it, in use', (disk) => disk.used);
     gauge('sheepdog_disk_failed', '1 when the disk is out of use', (disk) => Number(disk.state === 'failed'));
+  }
+
+  private defineRecovery(): void {
+    const labelNames = ['host', 'disk'];
+    const perDisk = (value: (disk: DiskRecovery) => number) => () =>
+      (this.recovery?.disks ?? []).map((disk): Sample => {
+        return { labels: { host: disk.host, disk: String(disk.disk) }, value: value(disk) };
+      });
+    const gauge = (name: string, help: string, value: (disk: DiskRecovery) => number) =>
+      this.gauge(name, help, labelNames, perDisk(value));
+    gauge('sheepdog_recovery_groups_left', 'Groups that a disk has still to complete', (disk) => disk.groups);
+    gauge('sheepdog_recovery_objects_left', 'Objects of them, as far as known', (disk) => disk.objectsLeft);
+    const bytes = perDisk((disk) => disk.bytesDone);
+    this.counter('sheepdog_recovery_bytes_total', 'Bytes that a disk which catches up has got', labelNames, bytes);
   }
 
   private defineProcess(): void {

@@ -10,10 +10,12 @@ import {
   deleteQuery,
   diskAddRequest,
   diskRemoveRequest,
+  emptyRequest,
   importQuery,
   noQuery,
   resizeRequest,
   shutdownRequest,
+  tokenRequest,
 } from './requests.js';
 import { receiveImport, sendExport, sendProgress } from './streams.js';
 
@@ -44,6 +46,29 @@ const ROUTES: readonly Route[] = [
     method: 'POST',
     path: 'shutdown',
     answer: told(shutdownRequest, ({ administration }, body) => administration.shutdown(body)),
+  },
+  {
+    method: 'POST',
+    path: 'cluster/token',
+    answer: told(tokenRequest, ({ administration }, body) => administration.token(body)),
+  },
+  { method: 'GET', path: 'recovery', answer: asked((administration) => administration.recovery()) },
+  { method: 'GET', path: 'nodes', answer: asked((administration) => administration.nodeList()) },
+  { method: 'POST', path: 'nodes/:/drain', answer: toNode((administration, which) => administration.nodeDrain(which)) },
+  {
+    method: 'POST',
+    path: 'nodes/:/undrain',
+    answer: toNode((administration, which) => administration.nodeUndrain(which)),
+  },
+  {
+    method: 'POST',
+    path: 'nodes/:/remove',
+    answer: toNode((administration, which) => administration.nodeRemove(which)),
+  },
+  {
+    method: 'POST',
+    path: 'nodes/:/force-remove',
+    answer: toNode((administration, which) => administration.nodeForceRemove(which)),
   },
   { method: 'GET', path: 'vdis', answer: asked((administration) => administration.vdiList()) },
   {
@@ -112,8 +137,13 @@ function told<T>(schema: z.ZodType<T>, carryOut: (call: Call, body: T) => Promis
   return async (call) => {
     check(noQuery, call.query);
     const body = check(schema, await readJson(call.request));
-    sendJson(call.response, 200, (await carryOut(call, body)) ?? {});
+    const answer = await carryOut(call, body);
+    sendJson(call.response, 200, answer === undefined ? {} : answer);
   };
+}
+
+function toNode(tell: (administration: Administration, which: string) => Promise<unknown>): Route['answer'] {
+  return told(emptyRequest, ({ administration, parameter }) => tell(administration, parameter));
 }
 
 async function deleteVdi({ administration, parameter, query, response }: Call): Promise<void> {

@@ -100,11 +100,15 @@ export class ControlServer {
   private async sendMetrics(response: ServerResponse): Promise<void> {
     const { administration, metrics, onDefect } = this.options;
     // Counters are of most use just when the rest cannot be told.
-    const status = await administration.status().catch((error: unknown) => {
+    const missing = (error: unknown) => {
       onDefect(error);
       return null;
-    });
-    const text = await metrics.render(status);
+    };
+    const [status, recovery] = await Promise.all([
+      administration.status().catch(missing),
+      administration.recovery().catch(missing),
+    ]);
+    const text = await metrics.render(status, recovery);
     response.writeHead(200, { 'content-type': metrics.contentType });
     response.end(text);
   }

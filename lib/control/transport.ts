@@ -14,12 +14,12 @@ export class ControlTransport {
   }
 
   /**
-   * Asks in JSON and answers what the answer holds, which is what the daemon says it is.
+   * Asks in JSON and answers what the answer holds, which is what the daemon says it is. The signal gives it up.
    *
    * @throws AdministrationError as the daemon has it; ClientError, NO_ANSWER after `deadlineMs`.
    */
-  async json<T>(method: string, target: string, body: unknown, deadlineMs: number): Promise<T> {
-    const asking = this.start(method, target);
+  async json<T>(method: string, target: string, body: unknown, deadlineMs: number, signal?: AbortSignal): Promise<T> {
+    const asking = this.start(method, target, signal);
     const late = new ClientError(
       'NO_ANSWER',
       `the daemon did not answer within ${deadlineMs / 1000} s`,

@@ -1,5 +1,6 @@
 /** The real control server before an administration in memory, and the real `dog` before the server. */
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Assertions } from 'brittle';
@@ -48,6 +49,23 @@ export async function openControl(t: Assertions): Promise<Control> {
 export function dogOn(path: string, args: readonly string[], options?: RunOptions): Promise<RunResult> {
   const [command, ...first] = DOG;
   return run(command!, [...first, '--control', path, ...args], options);
+}
+
+/** For tests that start many processes, on a machine that may have other things to do. */
+export const STARTS = { timeout: 120_000 };
+
+/** What a refusal looks like: this exit code, nothing on standard output, one line on standard error. */
+export function refusal(result: RunResult): { status: number | null; lines: number; stdout: string } {
+  return { status: result.status, lines: result.stderr.split('\n').length - 1, stdout: result.stdout };
+}
+export const REFUSED = { status: 1, lines: 1, stdout: '' };
+export const USAGE = { status: 2, lines: 1, stdout: '' };
+
+/** Connections to the control socket that somebody holds. */
+export async function openRequests(path: string): Promise<number> {
+  const sockets = (await readFile('/proc/net/unix', 'utf8')).split('\n').filter((line) => line.endsWith(` ${path}`));
+  // State 03 is connected; the listening socket is in 01.
+  return sockets.filter((line) => line.split(/\s+/)[5] === '03').length;
 }
 
 /** A control server in a process of its own, whose long work never ends. */

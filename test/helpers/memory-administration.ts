@@ -2,10 +2,16 @@ import {
   type Administration,
   AdministrationError,
   type ClusterInfo,
+  type DiskRecovery,
   type DiskStatus,
   type Extent,
+  type ForcedRemoval,
+  type GroupsStatus,
+  type HostStatus,
   type Problem,
+  type RecoveryStatus,
   type Status,
+  type Token,
   type VdiExport,
   type VdiImport,
   type VdiInfo,
@@ -23,10 +29,22 @@ interface Vdi extends VdiInfo {
   image: MemoryImage;
 }
 
-/** A daemon's answers without a daemon: keeps its images and disks in memory, and the rules that dog relies on. */
+/** A daemon's answers without a daemon: keeps images, hosts and disks in memory, and the rules that dog relies on. */
 export class MemoryAdministration implements Administration {
   readonly vdis = new Map<string, Vdi>();
   readonly disks: DiskStatus[] = [disk(1, '/srv/a', 0.6 * T), disk(2, '/srv/b', 0.3 * T)];
+  /** This host, whose disks are the ones above, and the others of its cluster. */
+  readonly local: HostStatus = { ...host('h1', 'alpha', []), local: true, disks: this.disks };
+  readonly others: HostStatus[] = [];
+  /** What is being copied, and to which disks. */
+  readonly recovering: DiskRecovery[] = [];
+  /** What only hosts have that are down. */
+  sole: ForcedRemoval = { groups: 0, images: [] };
+  /** What makes a token; null as long as this host is not ready for others. */
+  makeToken: (wish: { ttlSeconds?: number; uses?: number }) => Promise<Token | null> = async ({ ttlSeconds, uses }) => {
+    const expires = new Date(Date.parse(CREATED) + (ttlSeconds ?? 86_400) * 1000).toISOString();
+    return { token: 'sheep-c0ffee', expires, uses: uses ?? null };
+  };
   readonly problems: Problem[] = [];
   readonly works: Works;
   /** How often an import was given up. */
@@ -44,31 +62,83 @@ export class MemoryAdministration implements Administration {
     this.works = new Works(onDefect);
   }
 
+  private get hosts(): HostStatus[] {
+    return [this.local, ...this.others].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
   async status(): Promise<Status> {
-    const working = this.disks.filter(({ state }) => state !== 'failed');
+    const { hosts } = this;
+    const all = hosts.filter(({ state }) => state !== 'down').flatMap(({ disks }) => disks);
+    const working = all.filter(({ state }) => state !== 'failed');
     const size = working.reduce((sum, disk) => sum + disk.size, 0);
     const used = working.reduce((sum, disk) => sum + disk.used, 0);
-    const failed = this.disks.length - working.length;
+    const healthy = working.length === all.length && hosts.every(({ state }) => state !== 'down');
+    const { disks: _, ...recovery } = await this.recovery();
     return {
-      healthy: failed === 0,
+      healthy,
       version: '0.1.0',
-      hosts: [{ id: 'h1', name: 'alpha', state: 'up', mount: '/var/lib/sheepdog', disks: [...this.disks] }],
+      hosts: structuredClone(hosts),
       capacity: { size, used, free: size - used },
-      groups: { total: GROUPS, healthy: failed === 0 ? GROUPS : 400, moving: failed === 0 ? 0 : 24 },
-      recovery: {
-        active: failed > 0,
-        done: failed > 0 ? 100 : 0,
-        total: failed > 0 ? 624 : 0,
-        unit: 'groups',
-        secondsLeft: failed > 0 ? 95 : null,
-      },
+      groups: groupsOf(healthy, hosts.length),
+      recovery,
       vdis: this.vdis.size,
       problems: this.problems,
     };
   }
 
+  async recovery(): Promise<RecoveryStatus> {
+    const active = this.recovering.length > 0;
+    const [done, total] = active ? [100, 624] : [0, 0];
+    return { active, done, total, unit: 'groups', secondsLeft: active ? 95 : null, disks: [...this.recovering] };
+  }
+
+  token(wish: { ttlSeconds?: number; uses?: number }): Promise<Token | null> {
+    return this.makeToken(wish);
+  }
+
+  async nodeList(): Promise<HostStatus[]> {
+    return structuredClone(this.hosts);
+  }
+
+  async nodeDrain(which: string): Promise<WorkStatus> {
+    const drained = this.findHost(which);
+    this.refuseOnly(drained);
+    drained.state = 'draining';
+    const title = `draining host ${drained.name}`;
+    return this.works.start(`drain ${drained.id}`, title, 'groups', (report) => this.move(report));
+  }
+
+  async nodeUndrain(which: string): Promise<void> {
+    this.findHost(which).state = 'up';
+  }
+
+  async nodeRemove(which: string): Promise<WorkStatus> {
+    const removed = this.findHost(which);
+    this.refuseOnly(removed);
+    if (removed.state === 'down' && this.sole.groups > 0) {
+      const message = `host ${removed.name} is down, and ${this.sole.groups} groups have their only complete copy there`;
+      const hint = 'start it, or give it up with what only it has: --force';
+      throw new AdministrationError('WOULD_LOSE_DATA', message, hint);
+    }
+    removed.state = 'removing';
+    const title = `removing host ${removed.name}`;
+    return this.works.start(`remove ${removed.id}`, title, 'groups', async (report) => {
+      await this.move(report);
+      this.forget(removed);
+    });
+  }
+
+  async nodeForceRemove(which: string): Promise<ForcedRemoval> {
+    const removed = this.findHost(which);
+    if (removed.state !== 'down') {
+      throw new AdministrationError('INVALID', `host ${removed.name} is up`, 'remove it without --force');
+    }
+    this.forget(removed);
+    return this.sole;
+  }
+
   async clusterInfo(): Promise<ClusterInfo> {
-    const counts = { groups: GROUPS, hosts: 1, disks: this.disks.length, vdis: this.vdis.size };
+    const counts = { groups: GROUPS, hosts: this.hosts.length, disks: this.disks.length, vdis: this.vdis.size };
     return { id: 'c0ffee', created: CREATED, copies: 3, objectSize: 4 * 1024 * 1024, ...counts };
   }
 
@@ -183,6 +253,22 @@ export class MemoryAdministration implements Administration {
     return this.works.follow(id, signal);
   }
 
+  private findHost(which: string): HostStatus {
+    const found = this.hosts.find(({ id, name }) => id === which || name === which);
+    if (!found) throw new AdministrationError('NOT_FOUND', `there is no host ${which}`, "'dog node list' shows them");
+    return found;
+  }
+
+  private forget(removed: HostStatus): void {
+    const index = this.others.indexOf(removed);
+    if (index >= 0) this.others.splice(index, 1);
+  }
+
+  private refuseOnly({ name }: HostStatus): void {
+    if (this.others.length > 0) return;
+    throw new AdministrationError('INVALID', `no other host could take what ${name} has`, 'add another host first');
+  }
+
   private async move(report: Report): Promise<void> {
     for (let done = 0; done <= GROUPS; done += GROUPS_A_STEP) {
       report(done, GROUPS);
@@ -227,6 +313,24 @@ function info({ image: _, ...vdi }: Vdi): VdiInfo {
 
 function inUse(name: string): AdministrationError {
   return new AdministrationError('IN_USE', `${name} is in use`, 'end its guest first, or give --force');
+}
+
+/** `used`: bytes, of each of its disks. */
+export function host(id: string, name: string, used: readonly number[]): HostStatus {
+  const number = Number(id.slice(1));
+  return {
+    ...{ id, name, zone: name, state: 'up', local: false },
+    ...{ addresses: [`192.0.2.${number}:7000`], version: '0.1.0', mount: '/var/lib/sheepdog' },
+    disks: used.map((bytes, index) => disk(number * 10 + index, `/srv/${'abcdef'[index]}`, bytes)),
+  };
+}
+
+/** As they are where something is missing: on one host without what it had, among several with fewer copies. */
+function groupsOf(healthy: boolean, hosts: number): GroupsStatus {
+  const none = { moving: 0, degraded: 0, single: 0, stopped: 0 };
+  if (healthy) return { ...none, total: GROUPS, healthy: GROUPS };
+  if (hosts === 1) return { ...none, total: GROUPS, healthy: 400, moving: 24, stopped: 624 };
+  return { total: GROUPS, healthy: 612, moving: 24, degraded: 409, single: 12, stopped: 3 };
 }
 
 function disk(number: number, directory: string, used: number): DiskStatus {
