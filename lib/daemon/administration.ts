@@ -1,38 +1,44 @@
-import { readFileSync } from 'node:fs';
 import {
   type Administration,
   AdministrationError,
   type ClusterInfo,
   type DiskStatus,
-  type Problem,
+  type ForcedRemoval,
+  type HostStatus,
+  type RecoveryStatus,
   type Status,
+  type Token,
   type VdiExport,
   type VdiImport,
   type VdiInfo,
   type WorkStatus,
 } from '../control/administration.js';
 import { Works } from '../control/works.js';
-import type { Handles } from '../filesystem/handles.js';
 import { OBJECT_BYTES } from '../replication/object-io.js';
 import { StoreError } from '../store/index.js';
 import type { Vdis } from '../vdi/vdis.js';
+import type { ClusterStatus } from './cluster-status.js';
 import type { HostDisks } from './disks.js';
 import { ImageAdministration } from './image-administration.js';
+import type { NodeAdministration } from './node-administration.js';
 import type { StateDirectory } from './state.js';
+import type { Tokens } from './tokens.js';
+import { VERSION } from './version.js';
 
 /** After an answer to `shutdown`, so that it is sent before the control socket goes. */
 const SHUTDOWN_DELAY_MS = 100;
-
-const VERSION: string = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 
 export interface DaemonAdministrationOptions {
   /** Copies of each object of a new image, this host's name, and where the images are. */
   configuration: { copies: number; name: string; mount: string };
   state: StateDirectory;
   vdis: Vdis;
-  handles: Handles;
   disks: HostDisks;
-  onShutdown: () => void;
+  cluster: ClusterStatus;
+  nodes(works: Works): NodeAdministration;
+  tokens: Tokens;
+  /** Ends this host or, where there are others, all of them. */
+  onShutdown: () => Promise<void>;
   onDefect: (error: unknown) => void;
 }
 
@@ -41,13 +47,16 @@ export class DaemonAdministration implements Administration {
   readonly #options: DaemonAdministrationOptions;
   readonly #images: ImageAdministration;
   readonly #works: Works;
+  readonly #nodes: NodeAdministration;
 
   constructor(options: DaemonAdministrationOptions) {
     this.#options = options;
-    const { vdis, handles, disks, configuration } = options;
-    const free = () => disks.space().free;
-    this.#images = new ImageAdministration({ vdis, handles, copies: configuration.copies, free });
+    const { vdis, cluster, configuration } = options;
+    const { copies } = configuration;
+    const free = () => cluster.space(copies).free;
+    this.#images = new ImageAdministration({ vdis, opens: (vdi) => cluster.opens(vdi), copies, free });
     this.#works = new Works(options.onDefect);
+    this.#nodes = options.nodes(this.#works);
   }
 
   /** Goes on with removals that an earlier process had begun. */
@@ -55,6 +64,7 @@ export class DaemonAdministration implements Administration {
     for (const { state, number } of this.#options.disks.status()) {
       if (state === 'removing') this.#startRemoval(number);
     }
+    this.#nodes.resume();
   }
 
   /** Ends what is being watched; the work itself is found again at the next start. */
@@ -63,56 +73,77 @@ export class DaemonAdministration implements Administration {
   }
 
   async status(): Promise<Status> {
-    const { configuration, state, disks, vdis } = this.#options;
-    const { identity } = state;
-    const all = disks.status();
-    const groups = disks.groups();
-    const { total, free } = disks.space();
-    const pending = disks.pending();
-    const { name, mount } = configuration;
+    const { cluster, vdis } = this.#options;
+    const { groups, hosts, capacity, recovery, problems } = cluster;
+    const { disks: _, ...progress } = recovery;
+    const isWhole = hosts.every(
+      ({ state, disks }) => state !== 'down' && disks.every((disk) => disk.state !== 'failed'),
+    );
     return {
-      healthy: groups.healthy === groups.total && all.every((disk) => disk.state !== 'failed'),
-      version: VERSION,
-      hosts: [{ id: identity.host, name, state: 'up', mount, disks: all }],
-      capacity: { size: total, used: total - free, free },
-      groups,
-      recovery: {
-        active: pending > 0,
-        done: groups.total - pending,
-        total: groups.total,
-        unit: 'groups',
-        secondsLeft: null,
+      healthy: isWhole && groups.healthy === groups.total,
+      ...{ version: VERSION, hosts, capacity, recovery: progress },
+      groups: {
+        ...{ total: groups.total, healthy: groups.healthy, moving: groups.moving },
+        ...{ degraded: groups.degraded, single: groups.single, stopped: groups.stopped },
       },
-      vdis: await vdis.count(),
-      problems: all.flatMap(problemsOf),
+      ...{ vdis: await vdis.count(), problems },
     };
   }
 
+  async recovery(): Promise<RecoveryStatus> {
+    return this.#options.cluster.recovery;
+  }
+
+  token(options: { ttlSeconds?: number; uses?: number }): Promise<Token | null> {
+    return this.#options.tokens.make(options);
+  }
+
+  async nodeList(): Promise<HostStatus[]> {
+    return this.#options.cluster.hosts;
+  }
+
+  nodeDrain(which: string): Promise<WorkStatus> {
+    return this.#nodes.drain(which);
+  }
+
+  nodeUndrain(which: string): Promise<void> {
+    return this.#nodes.undrain(which);
+  }
+
+  nodeRemove(which: string): Promise<WorkStatus> {
+    return this.#nodes.remove(which);
+  }
+
+  nodeForceRemove(which: string): Promise<ForcedRemoval> {
+    return this.#nodes.forceRemove(which);
+  }
+
   async clusterInfo(): Promise<ClusterInfo> {
-    const { configuration, state, disks, vdis } = this.#options;
+    const { configuration, state, cluster, vdis } = this.#options;
+    const { hosts, groups } = cluster;
     return {
       id: state.identity.cluster,
       created: state.identity.created,
       copies: configuration.copies,
-      groups: disks.groups().total,
+      groups: groups.total,
       objectSize: OBJECT_BYTES,
-      hosts: 1,
-      disks: disks.status().length,
+      hosts: hosts.length,
+      disks: hosts.reduce((sum, { disks }) => sum + disks.length, 0),
       vdis: await vdis.count(),
     };
   }
 
   async shutdown({ force }: { force: boolean }): Promise<void> {
-    const { handles, onShutdown } = this.#options;
-    if (handles.size > 0 && !force) {
-      const open = (await this.vdiList()).filter((vdi) => vdi.opens > 0).map((vdi) => vdi.name);
+    const { onShutdown, onDefect } = this.#options;
+    const open = force ? [] : (await this.vdiList()).filter((vdi) => vdi.opens > 0).map((vdi) => vdi.name);
+    if (open.length > 0) {
       throw new AdministrationError(
         'IN_USE',
         `${open.join(', ')} ${open.length === 1 ? 'is' : 'are'} open`,
         'stop the guests, or give --force',
       );
     }
-    setTimeout(onShutdown, SHUTDOWN_DELAY_MS);
+    setTimeout(() => onShutdown().catch(onDefect), SHUTDOWN_DELAY_MS);
   }
 
   vdiList(): Promise<VdiInfo[]> {
@@ -196,23 +227,4 @@ export class DaemonAdministration implements Administration {
   followWork(id: string, signal: AbortSignal): AsyncIterable<WorkStatus> {
     return this.#works.follow(id, signal);
   }
-}
-
-function problemsOf(disk: DiskStatus): Problem[] {
-  const name = `disk ${disk.number} (${disk.directory})`;
-  if (disk.state === 'failed') {
-    return [
-      {
-        severity: 'error',
-        message: `${name} is out of use: ${disk.problem}`,
-        action: 'repair it and restart sheep; what it holds cannot be read until then',
-      },
-    ];
-  }
-  if (disk.state === 'full') {
-    return [
-      { severity: 'error', message: `${name} is full`, action: 'delete images or add a disk with "dog disk add"' },
-    ];
-  }
-  return [];
 }

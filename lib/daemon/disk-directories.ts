@@ -13,6 +13,10 @@ export interface DiskEntry {
 
 const NEXT_DISK = '/next/disk';
 
+export function directoriesKey(host: string): string {
+  return `/directories/${host}`;
+}
+
 /** Where this host's disks are: `/directories/<host>` in the coordination store, which only this host changes. */
 export class DiskDirectories {
   readonly #coordination: Coordination;
@@ -26,7 +30,7 @@ export class DiskDirectories {
   }
 
   static async open(coordination: Coordination, host: string): Promise<DiskDirectories> {
-    const key = `/directories/${host}`;
+    const key = directoriesKey(host);
     const stored = await coordination.get(key);
     return new DiskDirectories(coordination, key, stored ? decodeRecord<DiskEntry[]>(stored.value) : []);
   }

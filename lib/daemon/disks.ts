@@ -109,15 +109,6 @@ export class HostDisks {
     return { total, free };
   }
 
-  groups(): { total: number; healthy: number; moving: number } {
-    const { groups } = this.cluster;
-    const healthy = groups.filter(
-      ({ acting, insync }) => acting.length > 0 && insync.every((disk) => this.#usable(disk)),
-    );
-    const moving = groups.filter(({ joined, leaving }) => joined || leaving);
-    return { total: groups.length, healthy: healthy.length, moving: moving.length };
-  }
-
   /** Groups that are not yet where they belong: those still to leave a disk, and those under way. */
   pending(): number {
     return this.cluster.toMove;
@@ -157,10 +148,11 @@ export class HostDisks {
     const others = [...this.#disks.values()].filter(
       (other) => other.disk && other.entry.state === 'ok' && other.entry !== entry,
     );
-    if (others.length === 0) {
+    const { network } = this.#options;
+    if (others.length === 0 && network === null) {
       throw new AdministrationError('INVALID', `disk ${number} is the last one`, 'add another disk first');
     }
-    if (!disk || disk.failed !== null) {
+    if (network === null && (!disk || disk.failed !== null)) {
       throw new AdministrationError(
         'INVALID',
         `disk ${number} does not work, and holds the only copy of its data`,
@@ -168,15 +160,19 @@ export class HostDisks {
       );
     }
     await this.#setState(number, 'removing');
-    const { free } = this.space();
-    const report = disk.space.report();
-    const used = Math.min(report.total - report.free, disk.index.objects * OBJECT_BYTES);
-    if (used > free) {
-      await this.#setState(number, 'ok');
-      const sizes = `the other disks have ${formatSize(free)} free, and disk ${number} holds up to ${formatSize(used)}`;
-      throw new AdministrationError('NO_SPACE', sizes, 'add another disk first');
-    }
+    // Among several hosts others take it, and one that is full is stood in for.
+    if (network === null) await this.#checkSpace(number, disk!);
     await this.cluster.setStanding(number, 'removing');
+  }
+
+  async #checkSpace(number: number, { space, index }: Disk): Promise<void> {
+    const { free } = this.space();
+    const report = space.report();
+    const used = Math.min(report.total - report.free, index.objects * OBJECT_BYTES);
+    if (used <= free) return;
+    await this.#setState(number, 'ok');
+    const sizes = `the other disks have ${formatSize(free)} free, and disk ${number} holds up to ${formatSize(used)}`;
+    throw new AdministrationError('NO_SPACE', sizes, 'add another disk first');
   }
 
   /** Resolves when no group has to leave `number` any more (`leaving`) or is on its way to it. */
@@ -203,8 +199,8 @@ export class HostDisks {
   /** Lets an emptied disk go, and removes from its directory what made it one of ours. */
   async finishRemoval(number: number): Promise<void> {
     const { disk, entry } = this.#disks.get(number)!;
+    await this.cluster.forgetDisk(number);
     if (disk) {
-      await this.cluster.forgetDisk(number);
       const at = this.#open.indexOf(disk);
       if (at >= 0) this.#open.splice(at, 1);
       await disk.close();
@@ -213,11 +209,6 @@ export class HostDisks {
     await this.#directories.forget(number);
     await this.#options.state.host.forgetDisk(number);
     await eraseDisk(entry.directory);
-  }
-
-  #usable(number: number): boolean {
-    const disk = this.#disks.get(number)?.disk;
-    return disk != null && disk.failed === null;
   }
 
   #follow(disk: Disk): void {

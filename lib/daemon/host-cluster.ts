@@ -1,28 +1,39 @@
 import { changeHost } from '../cluster/change-host.js';
-import type { Clock } from '../cluster/clock.js';
+import { type Clock, pause } from '../cluster/clock.js';
 import { type ClusterMap, type DiskStanding, isUpWith, type MapGroup } from '../cluster/cluster-map.js';
 import type { HostDiskRecord, HostRecord } from '../cluster/host-record.js';
+import type { HostsWatch } from '../cluster/hosts-watch.js';
 import { wantedTable } from '../cluster/level-placement.js';
-import { NEXT_MAP_DEFAULTS } from '../cluster/observation.js';
-import { copiesOf, familyOffset, groupAt, PGS_DEFAULT } from '../cluster/placement.js';
-import { registerHost } from '../cluster/register-host.js';
+import { MapDraft } from '../cluster/map-draft.js';
+import { NEXT_MAP_DEFAULTS, type NextMapOptions } from '../cluster/observation.js';
+import { isUnavailable } from '../cluster/patient-coordination.js';
+import { copiesOf, familyOffset, groupAt, PGS_DEFAULT, type PlacementHost } from '../cluster/placement.js';
+import { placementHosts } from '../cluster/placement-steps.js';
+import { registerHost, withOpened } from '../cluster/register-host.js';
 import type { Coordination } from '../coordination/coordination.js';
+import type { Links } from '../net/links.js';
 import { ClusterHost } from '../replication/cluster-host.js';
 import type { LayerRules } from '../replication/layer-rules.js';
+import type { Message } from '../replication/messages.js';
 import type { ReplicaHost } from '../replication/replica-host.js';
 import type { Disk } from '../store/index.js';
 import { CopiesInUse } from './copies-in-use.js';
+import type { HostNetwork } from './host-network.js';
 import type { HostStateFile } from './host-state.js';
 import type { Logger } from './log.js';
+import { StateError } from './state-error.js';
 
 /**
  * Of a host that is alone: nobody waits for it to be called down, and each heartbeat costs the disk of its state
  * directory a sync.
  */
-const TTL_MS = 1000 * 30; // 30 s
-const MARGIN_MS = 1000;
+const ALONE_TTL_MS = 1000 * 30; // 30 s
 /** Groups that move at a time: with nobody to ask, a round takes no longer for more of them. */
-const MOVES_MAX = 256;
+const ALONE_MOVES_MAX = 256;
+/** A host stops so long before others may think that it did: clocks may be 1 % apart, and timers late. */
+const MARGIN_MS = 500;
+/** Before a store that did not answer is asked again. */
+const RETRY_MS = 300;
 
 export interface HostClusterOptions {
   readonly host: string;
@@ -39,6 +50,12 @@ export interface HostClusterOptions {
   readonly disks: readonly Disk[];
   /** Of new images. */
   readonly copies: number;
+  /** Open. */
+  readonly hosts: HostsWatch;
+  /** Null: there is no other host. */
+  readonly network: HostNetwork | null;
+  /** This host has given back and written all that it can: resolves when others need it no more. */
+  readonly written: () => Promise<void>;
   readonly log: Logger;
 }
 
@@ -50,38 +67,50 @@ export interface DiskUse {
   readonly coming: number;
 }
 
-/** This host as the only one of its cluster. */
+function removedError(): StateError {
+  return new StateError(
+    'REMOVED',
+    'this host was removed from its cluster; empty its --state and --disk directories, and join again with a token',
+  );
+}
+
+/** This host as one of its cluster, or as the only one. */
 export class HostCluster {
   readonly #options: HostClusterOptions;
   readonly #copies: CopiesInUse;
   readonly #offsets = new Map<number, number>();
   readonly #listeners = new Set<() => void>();
   readonly #host: ClusterHost;
+  readonly #mapOptions: NextMapOptions;
 
   private constructor(options: HostClusterOptions, copies: CopiesInUse) {
-    const { host, bootId, coordination, clock, state, inheritsHandles, disks, layers, log } = options;
+    const { host, bootId, coordination, clock, state, inheritsHandles, disks, layers, network, log } = options;
     this.#options = options;
     this.#copies = copies;
+    const isAlone = network === null;
+    this.#mapOptions = {
+      ...{ ...NEXT_MAP_DEFAULTS, pgs: PGS_DEFAULT },
+      ...(isAlone && { ttlMs: ALONE_TTL_MS, movesMax: ALONE_MOVES_MAX }),
+      get copies() {
+        return copies.all;
+      },
+    };
+    let links: Links<Message> | null = null;
     this.#host = new ClusterHost(
       {
-        ...{ host, bootId, coordination, state, inheritsHandles, disks, layers, clock, isAlone: true },
-        marginMs: MARGIN_MS,
-        map: {
-          ...{ ...NEXT_MAP_DEFAULTS, ttlMs: TTL_MS, movesMax: MOVES_MAX, pgs: PGS_DEFAULT },
-          get copies() {
-            return copies.all;
-          },
-        },
-        // What a disk has given up is of no use to it any more: nobody is missed whom it could take the place of.
-        formerCopiesKeptMs: 0,
+        ...{ host, bootId, coordination, state, inheritsHandles, disks, layers, clock, isAlone },
+        ...{ marginMs: MARGIN_MS, map: this.#mapOptions },
+        // What a disk has given up is of no use to a host alone: nobody is missed whom it could take the place of.
+        ...(isAlone && { formerCopiesKeptMs: 0 }),
         pgOf: (family, index) => this.#pgOf(family, index),
         copiesOf,
         onError: (error) => log.error(error as Error, 'defect in replication'),
         note: (what) => log.debug(what),
         adopted: () => this.#adopted(),
       },
-      { send: () => null },
+      { send: (peer, message, session) => links?.send(peer, message, session) ?? null },
     );
+    links = network?.attach(this.#host) ?? null;
   }
 
   /** Registers the host and its disks, under a new incarnation. */
@@ -112,6 +141,7 @@ export class HostCluster {
   /** Hands roles back and stops; resolves when nothing uses the disks any more. */
   async close(): Promise<void> {
     await this.replica.handBack();
+    await this.#options.written();
     this.#copies.close();
     this.#host.close();
     await this.replica.ended();
@@ -125,9 +155,10 @@ export class HostCluster {
 
   /** How many groups are not yet where they belong. */
   get toMove(): number {
-    const hosts = [this.#placement()];
+    const { map } = this;
+    const hosts = this.#placement();
     let count = 0;
-    for (const [copies, table] of Object.entries(this.map.tables)) {
+    for (const [copies, table] of Object.entries(map.tables)) {
       const wanted = wantedTable(hosts, table.length, Number(copies));
       for (const [pg, { acting, insync }] of table.entries()) {
         const isThere = insync.length === wanted[pg]!.length && wanted[pg]!.every((disk) => insync.includes(disk));
@@ -190,8 +221,10 @@ export class HostCluster {
 
   #serves(): boolean {
     const { map } = this;
-    const { host, state, copies } = this.#options;
-    return isUpWith(map, host, state.incarnation) && map.tables[copies] !== undefined;
+    const { host, state, copies, network } = this.#options;
+    if (!isUpWith(map, host, state.incarnation)) return false;
+    // Among several, another one may make the maps, and makes the table when there is an image that needs it.
+    return network !== null || map.tables[copies] !== undefined;
   }
 
   /** The administrator started the host again: what failed before is tried anew. */
@@ -199,6 +232,11 @@ export class HostCluster {
     await this.#changeDisks((disks) =>
       disks.map((disk) => (disk.standing === 'failed' ? { ...disk, standing: 'in' as const } : disk)),
     );
+  }
+
+  /** The host is reached elsewhere now. */
+  addressesChanged(): Promise<void> {
+    return this.#register();
   }
 
   #changeDisk(number: number, change: Partial<HostDiskRecord>): Promise<void> {
@@ -214,23 +252,39 @@ export class HostCluster {
     this.#host.hurry();
   }
 
-  #register(): Promise<unknown> {
-    const { host, name, zone, coordination, disks, state } = this.#options;
-    const self = { id: host, name, zone, publicKey: '', addresses: [] };
+  /** Tells where this host is, and which disks it has open. */
+  async #register(): Promise<void> {
+    const { host, name, zone, coordination, clock, disks, state, network } = this.#options;
+    const self = { id: host, name, zone, publicKey: network?.publicKey ?? '', addresses: network?.addresses ?? [] };
     const opened = disks.map(({ number, record, space }) => {
       return { number, weight: space.report().total, opens: record.opens };
     });
-    return registerHost(coordination, self, state.incarnation, opened);
+    for (;;) {
+      try {
+        if (network === null) await registerHost(coordination, self, state.incarnation, opened);
+        else {
+          await changeHost(coordination, host, (before) => {
+            if (!before || before.banned) throw removedError();
+            return withOpened(before, self, state.incarnation, opened);
+          });
+        }
+        return;
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        await pause(clock, RETRY_MS);
+      }
+    }
   }
 
-  /** What groups are placed by; see `placementHosts`. */
-  #placement() {
-    const { host, zone, disks } = this.#options;
-    // One that the map does not have yet is about to be in it.
+  /** What groups are placed by. */
+  #placement(): PlacementHost[] {
+    const { host, zone, disks, hosts, network } = this.#options;
+    if (network !== null) return placementHosts(new MapDraft(this.map, hosts.records, {}, this.#mapOptions));
+    // Of a host alone, one that the map does not have yet is about to be in it.
     const isIn = (disk: number) => (this.map.disks[disk]?.standing ?? 'in') === 'in';
     const usable = disks.filter(({ number, failed }) => failed === null && isIn(number));
     const weighed = usable.map(({ number, space }) => ({ number, weight: space.report().total }));
-    return { id: host, zone, disks: weighed.sort((a, b) => a.number - b.number) };
+    return [{ id: host, zone, disks: weighed.sort((a, b) => a.number - b.number) }];
   }
 
   #pgOf(family: number, index: number): number {

@@ -6,7 +6,6 @@ import {
   type VdiImport,
   type VdiInfo,
 } from '../control/administration.js';
-import type { Handles } from '../filesystem/handles.js';
 import { SEEK_DATA, SEEK_HOLE, type Timestamp } from '../fuse/operations.js';
 import { VdiError } from '../vdi/errors.js';
 import { NameError, validateVdiName } from '../vdi/name.js';
@@ -62,14 +61,14 @@ async function* extentsOf(vdi: Vdi, done: () => Promise<void>): AsyncGenerator<E
 /** The part of the administration that is about images. */
 export class ImageAdministration {
   readonly #vdis: Vdis;
-  readonly #handles: Handles;
+  readonly #opens: (vdi: number) => number;
   readonly #copies: number;
   readonly #free: () => number;
 
-  /** `free`: bytes that images can still take. */
-  constructor(options: { vdis: Vdis; handles: Handles; copies: number; free: () => number }) {
+  /** `opens`: how many handles of an image are open, on any host. `free`: bytes that images can still take. */
+  constructor(options: { vdis: Vdis; opens: (vdi: number) => number; copies: number; free: () => number }) {
     this.#vdis = options.vdis;
-    this.#handles = options.handles;
+    this.#opens = options.opens;
     this.#copies = options.copies;
     this.#free = options.free;
   }
@@ -112,7 +111,7 @@ export class ImageAdministration {
   delete(name: string, options: { force: boolean }): Promise<void> {
     return explained(async () => {
       const { id } = await this.#vdis.named(name);
-      if (this.#handles.opens(id) > 0 && !options.force) {
+      if (this.#opens(id) > 0 && !options.force) {
         throw new AdministrationError('IN_USE', `${name} is open`, 'stop the guest that uses it, or give --force');
       }
       await this.#vdis.unlink(name);
@@ -194,7 +193,7 @@ export class ImageAdministration {
       parent: parent && !parent.record.unlinked ? parent.record.name : null,
       created: isoTime(record.created),
       modified: isoTime(record.mtime),
-      opens: this.#handles.opens(record.id),
+      opens: this.#opens(record.id),
     };
   }
 }

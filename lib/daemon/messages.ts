@@ -19,3 +19,6 @@ export type SupervisorMessage =
 export const DEVICE_FD = 3;
 /** The same open device once more, for the worker's event loop to wait on; 4 is the channel to the supervisor. */
 export const POLL_FD = 5;
+
+/** With which a worker ends that is to be followed by another one at once: nothing is wrong. EX_TEMPFAIL of sysexits.h. */
+export const RESTART_CODE = 75;

@@ -1,4 +1,11 @@
-export type StateErrorCode = 'IN_USE' | 'WRONG_FORMAT' | 'DAMAGED' | 'NO_ACCESS';
+export type StateErrorCode =
+  | 'IN_USE'
+  | 'WRONG_FORMAT'
+  | 'DAMAGED'
+  | 'NO_ACCESS'
+  | 'NOT_JOINED'
+  | 'OTHER_CLUSTER'
+  | 'REMOVED';
 
 /** A state directory that cannot be used; the message is one line that says what to do. */
 export class StateError extends Error {

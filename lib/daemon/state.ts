@@ -16,15 +16,18 @@ import { z } from 'zod';
 import { HostStateFile } from './host-state.js';
 import { StateError } from './state-error.js';
 
-/** Version of what lies under the state directory. */
-export const STATE_FORMAT = 3;
+/** Versions of what lies under the state directory: of a host alone, which keeps all that is agreed on, and of one of several. */
+export const STATE_FORMAT = { alone: 3, shared: 4 } as const;
+const NEWEST_FORMAT = STATE_FORMAT.shared;
 
 const Identity = z.object({
-  format: z.number().int().positive(),
+  format: z.literal([STATE_FORMAT.alone, STATE_FORMAT.shared]),
   /** Random, made with the cluster's first host. */
   cluster: z.uuid(),
   host: z.uuid(),
   created: z.string(),
+  /** It is to be let in by a cluster, whose id it does not know before it is: `cluster` means nothing. */
+  joining: z.literal(true).optional(),
 });
 
 export type Identity = z.infer<typeof Identity>;
@@ -39,7 +42,7 @@ function codeOf(error: unknown): string {
  */
 export class StateDirectory {
   readonly path: string;
-  readonly identity: Identity;
+  #identity: Identity;
   /** What the host remembers of itself. */
   readonly host: HostStateFile;
   readonly #lock: number;
@@ -47,14 +50,17 @@ export class StateDirectory {
 
   private constructor(path: string, identity: Identity, lock: number, made: Made) {
     this.path = path;
-    this.identity = identity;
+    this.#identity = identity;
     this.host = HostStateFile.open(path);
     this.#lock = lock;
     this.#made = made;
   }
 
-  /** Opens the directory, making it where there is none. Throws StateError. */
-  static open(path: string): StateDirectory {
+  /**
+   * Opens the directory, making it where there is none: then of a host that is to join a cluster, or of the first one of a
+   * new one. Throws StateError.
+   */
+  static open(path: string, isJoining = false): StateDirectory {
     let lock: number;
     let directory: string | undefined;
     try {
@@ -75,12 +81,28 @@ export class StateDirectory {
     }
     try {
       const found = readIdentity(path);
-      return new StateDirectory(path, found ?? makeIdentity(path), lock, { all: found === null, directory });
+      const identity = found ?? storeIdentity(path, newIdentity(isJoining));
+      return new StateDirectory(path, identity, lock, { all: found === null, directory });
     } catch (error) {
       closeSync(lock);
       if (directory !== undefined) rmSync(directory, { recursive: true });
       throw error;
     }
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  /** Whether what is agreed on is kept elsewhere, as there are other hosts, or may be. */
+  get isShared(): boolean {
+    return this.#identity.format === STATE_FORMAT.shared;
+  }
+
+  /** This host is one of that cluster's, of which there may be several; durable when it returns. Throws StateError. */
+  setShared(cluster: string): void {
+    const { joining: _, ...identity } = this.#identity;
+    this.#identity = storeIdentity(this.path, { ...identity, cluster, format: STATE_FORMAT.shared });
   }
 
   /** A directory below, for one part of the state; made where there is none. */
@@ -111,7 +133,18 @@ interface Made {
 }
 
 /** What a state directory holds. */
-const NAMES = ['lock', 'state.json', 'state.json.new', 'host', 'coordination', 'handles', 'disk'];
+const NAMES = [
+  'lock',
+  'state.json',
+  'state.json.new',
+  'host',
+  'coordination',
+  'handles',
+  'disk',
+  'tls',
+  'swarm',
+  'etcd',
+];
 
 function readIdentity(path: string): Identity | null {
   const file = join(path, 'state.json');
@@ -132,10 +165,11 @@ function readIdentity(path: string): Identity | null {
     );
   }
   const format = (json as { format?: unknown } | null)?.format;
-  if (format !== STATE_FORMAT && typeof format === 'number') {
+  const known: readonly unknown[] = Object.values(STATE_FORMAT);
+  if (!known.includes(format) && typeof format === 'number') {
     throw new StateError(
       'WRONG_FORMAT',
-      `state directory ${path} has format ${format}, this sheep knows format ${STATE_FORMAT}; use the version that wrote it, or name another with --state`,
+      `state directory ${path} has format ${format}, this sheep knows format ${NEWEST_FORMAT}; use the version that wrote it, or name another with --state`,
     );
   }
   const parsed = Identity.safeParse(json);
@@ -147,13 +181,17 @@ function readIdentity(path: string): Identity | null {
   );
 }
 
-function makeIdentity(path: string): Identity {
-  const identity = {
-    format: STATE_FORMAT,
+function newIdentity(isJoining: boolean): Identity {
+  return {
+    format: isJoining ? STATE_FORMAT.shared : STATE_FORMAT.alone,
     cluster: randomUUID(),
     host: randomUUID(),
     created: new Date().toISOString(),
+    ...(isJoining && { joining: true as const }),
   };
+}
+
+function storeIdentity(path: string, identity: Identity): Identity {
   const temporary = join(path, 'state.json.new');
   try {
     const file = openSync(temporary, 'w', 0o600);

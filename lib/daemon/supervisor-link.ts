@@ -1,7 +1,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Negotiated } from '../fuse/session.js';
-import type { SupervisorMessage, WorkerMessage } from './messages.js';
+import { RESTART_CODE, type SupervisorMessage, type WorkerMessage } from './messages.js';
+
+/** For an answer of the control socket to be on its way. */
+const RESTART_DELAY_MS = 50;
 
 /** What the supervisor refused; the message is one line. */
 export class MountRefused extends Error {
@@ -54,6 +57,11 @@ export class SupervisorLink {
     }
     const answer = await this.#ask({ type: 'unmount' });
     return answer.type === 'unmounted' && answer.busy;
+  }
+
+  /** Ends this worker, as a crash would, so that another one takes its place; what is being answered is answered before. */
+  restartSoon(): void {
+    setTimeout(() => process.exit(RESTART_CODE), RESTART_DELAY_MS);
   }
 
   /** `listener` is called once the daemon is to end, at once if that was said already. */

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MountError, mountDevice, unmount } from '../fuse/mount.js';
 import type { Negotiated } from '../fuse/session.js';
-import type { SupervisorMessage, WorkerMessage } from './messages.js';
+import { RESTART_CODE, type SupervisorMessage, type WorkerMessage } from './messages.js';
 
 /**
  * The supervisor: holds /dev/fuse open, mounts it, and keeps a worker running on it. It holds nothing that can be
@@ -138,7 +138,8 @@ class Supervisor {
 
   #exited(code: number | null, signal: NodeJS.Signals | null, livedMs: number): void {
     this.#worker = null;
-    if (code === 0 || this.#stopping || (!this.#everReady && code !== null)) {
+    const asked = code === RESTART_CODE;
+    if (code === 0 || this.#stopping || (!this.#everReady && code !== null && !asked)) {
       if (this.#mountPath !== null) this.#unmount();
       // Ends by itself when systemd has been told what there is to tell.
       process.exitCode = code ?? 1;
@@ -147,12 +148,12 @@ class Supervisor {
     // Without resend, or with a worker that died before it had answered INIT, requests in flight are lost: the mount
     // starts afresh.
     if (this.#mountPath !== null && !this.#negotiated?.resend) this.#discardMount();
-    this.#young++;
+    if (!asked) this.#young++;
     const wait = BACKOFF_MS[Math.min(this.#young, BACKOFF_MS.length - 1)]!;
     const why = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
     const next =
       wait === 0 ? 'starting another' : `${this.#young} in a row died before they were ready; next in ${wait / 1000} s`;
-    say(`the worker ${why} after ${(livedMs / 1000).toFixed(1)} s, ${next}`);
+    if (!asked) say(`the worker ${why} after ${(livedMs / 1000).toFixed(1)} s, ${next}`);
     this.#restarts++;
     this.#next = setTimeout(() => this.#start(), wait);
   }

@@ -1,10 +1,16 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { readAllDisks } from '../cluster/all-disks.js';
+import type { Clock } from '../cluster/clock.js';
 import { readDown } from '../cluster/down-hosts.js';
 import { HostClock } from '../cluster/host-clock.js';
+import type { HostsWatch } from '../cluster/hosts-watch.js';
+import { NEXT_MAP_DEFAULTS } from '../cluster/observation.js';
+import { PatientCoordination } from '../cluster/patient-coordination.js';
+import { PGS_DEFAULT } from '../cluster/placement.js';
 import { type Configuration, parseConfiguration } from '../control/configuration.js';
 import { OperationMetrics } from '../control/operation-metrics.js';
-import { openLocal } from '../coordination/local.js';
+import type { Works } from '../control/works.js';
+import type { Coordination } from '../coordination/coordination.js';
 import { Directory } from '../filesystem/directory.js';
 import { Filesystem } from '../filesystem/filesystem.js';
 import { Handles } from '../filesystem/handles.js';
@@ -14,13 +20,25 @@ import { mountNative } from '../fuse/native.js';
 import type { Operations } from '../fuse/operations.js';
 import { type Negotiated, Session } from '../fuse/session.js';
 import { FamilyWatch } from '../vdi/family-watch.js';
+import { OpenImages } from '../vdi/open-images.js';
 import { Vdis } from '../vdi/vdis.js';
 import type { DaemonAdministration, DaemonAdministrationOptions } from './administration.js';
+import { ClusterStatus } from './cluster-status.js';
 import { HostDisks } from './disks.js';
+import { REPORTED_OPENS_MAX } from './host-report.js';
+import { HostReports } from './host-reports.js';
 import { type Logger, makeLogger } from './log.js';
+import { LoneMembership } from './lone-membership.js';
+import type { Membership } from './membership.js';
 import { DEVICE_FD, POLL_FD } from './messages.js';
+import { NodeAdministration } from './node-administration.js';
 import { StateDirectory } from './state.js';
 import { MountRefused, SupervisorLink } from './supervisor-link.js';
+import { Tokens } from './tokens.js';
+import { VERSION } from './version.js';
+
+/** Of each part; in a cluster the longest wait is for hosts to be called down. */
+const CLOSE_MS_MAX = 30_000;
 
 /** A mount that is being served, whichever backend serves it. */
 interface Served {
@@ -62,30 +80,44 @@ class Worker {
       throw new MountRefused('mounting needs root: run sheep as root, or with --fuse native');
     }
     const mountPoint = await this.#prepareMountPoint();
-    const state = this.#keep('state', StateDirectory.open(configuration.state));
+    const state = this.#keep('state', StateDirectory.open(configuration.state, configuration.join !== null));
     this.#undo.push(() => state.undo());
-    const coordination = this.#keep('coordination', await openLocal(state.directory('coordination')));
-    const handles = this.#keep('handles', new Handles(state.directory('handles'), bootId()));
+    if (configuration.join !== null || state.identity.joining) {
+      const { joinUnlessDone } = await import('./joining.js');
+      await joinUnlessDone(state, configuration, this.#log);
+    }
     const clock = new HostClock();
+    const membership = this.#keep('membership', await this.#openMembership(state, clock));
+    const { network, hosts } = membership;
+    const isAlone = network === null;
+    const handles = this.#keep('handles', new Handles(state.directory('handles'), bootId()));
+    // Guests wait for a store that does not answer; the heartbeat does not.
+    const coordination = isAlone ? membership.coordination : new PatientCoordination(membership.coordination, clock);
     // Before any disk is looked at: what is deleted of it, or merged, goes by the families.
     const families = this.#keep('families', new FamilyWatch(coordination));
     await families.open();
     const disks = this.#keep(
       'disks',
       await HostDisks.open({
-        ...{ state, coordination, clock, layers: families, bootId: bootId(), log: this.#log },
-        ...{ directories: configuration.disk, tolerant: this.#link.isRestart },
+        ...{ state, coordination: membership.coordination, clock, hosts, network, layers: families, bootId: bootId() },
+        ...{ directories: configuration.disk, tolerant: this.#link.isRestart, log: this.#log },
         ...{ name: configuration.name, zone: configuration.zone, copies: configuration.copies },
+        written: async () => membership.shutdown?.written(),
       }),
     );
     const host = state.identity.host;
+    const reports = this.#keep('reports', this.#reports({ host, coordination, clock, handles, disks, isAlone }));
+    const toMove = () => disks.cluster.toMove;
+    const cluster = new ClusterStatus({ host, hosts, reports, map: () => disks.cluster.map, toMove });
+    const isOpen = (id: number) => handles.opens(id) > 0;
     const vdis = this.#keep(
       'images',
       new Vdis({
         ...{ coordination, host, families, clock },
         objects: disks.cluster.replica,
         allDisks: () => readAllDisks(coordination),
-        isOpen: (id) => handles.opens(id) > 0,
+        isOpen,
+        opens: isAlone ? null : new OpenImages({ coordination, clock, host, isOpen }),
         onError: (error, family) =>
           this.#log.error(`cleaning up family ${family} failed, will be tried again: ${error}`),
       }),
@@ -95,13 +127,23 @@ class Worker {
       endHandles: (vdi, hosts, change) => vdis.endHandles(vdi, hosts, change),
     };
     const locks = new Locks(coordination, host, breaker, clock);
-    const directory = await Directory.open(coordination);
+    const directory = await Directory.open(coordination, !isAlone);
     const { copies } = configuration;
-    const space = () => disks.space();
+    const space = () => (isAlone ? disks.space() : cluster.space(copies));
     const filesystem = new Filesystem({ vdis, handles, locks, directory, mountPoint, copies, space });
 
     const serving = disks.start();
-    const openControl = () => this.#openControl({ configuration, state, vdis, handles, disks });
+    const nodes = (works: Works) => {
+      return new NodeAdministration({
+        ...{ coordination: membership.coordination, clock, hosts, works, pgs: PGS_DEFAULT },
+        ...{ ttlMs: NEXT_MAP_DEFAULTS.ttlMs, map: () => disks.cluster.map, nextMap: () => disks.cluster.nextChange() },
+        images: () => vdis.images(),
+      });
+    };
+    const tokens = new Tokens(membership.tokens);
+    const onShutdown = async () => (membership.shutdown ? membership.shutdown.ask() : void this.stop());
+    const parts = { onShutdown, configuration, state, vdis, disks, cluster, nodes, tokens };
+    const openControl = () => this.#openControl(parts);
     // A start that is to be refused is refused before anything is mounted; a restart serves those who wait first.
     if (!this.#link.isRestart) await openControl();
 
@@ -113,6 +155,7 @@ class Worker {
       await vdis.catalog.forgetRequests();
     }
     await serving;
+    await reports.open();
     await vdis.start();
     this.#served = kernel
       ? this.#serveKernel(filesystem, mountPoint, resume)
@@ -120,6 +163,8 @@ class Worker {
     this.#undo.length = 0;
     if (this.#link.isRestart) await openControl();
     this.#administration?.resume();
+    membership.shutdown?.onAsked(() => void this.stop());
+    if (!isAlone) hosts.onChange(() => this.#stopWhereRemoved(hosts, host));
     this.#link.onStop(() => void this.stop());
     this.#link.onLost(() => {
       if (!this.#stopping) {
@@ -134,8 +179,36 @@ class Worker {
     await this.stop();
   }
 
+  async #openMembership(state: StateDirectory, clock: Clock): Promise<Membership> {
+    const context = { state, clock, configuration: this.#configuration, log: this.#log, link: this.#link };
+    if (!state.isShared) return LoneMembership.open(context);
+    // A host alone has no use for all that it takes.
+    const { SharedMembership } = await import('./shared-membership.js');
+    return SharedMembership.open(context);
+  }
+
+  #reports(parts: {
+    host: string;
+    coordination: Coordination;
+    clock: Clock;
+    handles: Handles;
+    disks: HostDisks;
+    isAlone: boolean;
+  }): HostReports {
+    const { handles, disks, ...options } = parts;
+    return new HostReports({
+      ...options,
+      own: () => ({
+        ...{ version: VERSION, mount: this.#configuration.mount, disks: disks.status(), space: disks.space() },
+        recovery: disks.cluster.replica.recovery,
+        opens: handles.openImages(REPORTED_OPENS_MAX),
+      }),
+      failed: (error) => this.#log.debug(`what this host tells of itself was not stored: ${error}`),
+    });
+  }
+
   // Loaded here, not with this module: it is a fifth of all that a worker loads, and a restart has no time for it.
-  async #openControl(parts: Omit<DaemonAdministrationOptions, 'onShutdown' | 'onDefect'>): Promise<void> {
+  async #openControl(parts: Omit<DaemonAdministrationOptions, 'onDefect'>): Promise<void> {
     const [{ DaemonAdministration }, { ControlServer }, { Metrics }] = await Promise.all([
       import('./administration.js'),
       import('../control/server.js'),
@@ -143,7 +216,6 @@ class Worker {
     ]);
     const administration = new DaemonAdministration({
       ...parts,
-      onShutdown: () => void this.stop(),
       onDefect: (error) => this.#log.error(error as Error, 'defect'),
     });
     this.#administration = this.#keep('administration', administration);
@@ -157,6 +229,13 @@ class Worker {
     });
     // Closed last: who asked the daemon to end takes the end of its socket for that.
     this.#opened.unshift({ name: 'control socket', close: () => control.close() });
+  }
+
+  /** Its admission has ended, and with it all that its guests could do. */
+  #stopWhereRemoved(hosts: HostsWatch, host: string): void {
+    if (hosts.get(host) || this.#stopping) return;
+    this.#log.error('this host was removed from its cluster: it ends');
+    void this.stop();
   }
 
   /** Ends everything in order and then the process. */
@@ -178,7 +257,7 @@ class Worker {
     let well = true;
     for (const { name, close } of this.#opened.reverse()) {
       try {
-        await close();
+        await this.#inTime(name, close);
       } catch (error) {
         well = false;
         this.#log.error(`closing ${name}: ${error instanceof Error ? error.message : error}`);
@@ -186,6 +265,20 @@ class Worker {
     }
     this.#opened.length = 0;
     return well;
+  }
+
+  /** What other hosts have to do with may never end: then it is left as after a crash. */
+  async #inTime(name: string, close: () => unknown): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`it has not ended within ${CLOSE_MS_MAX / 1000} s`)), CLOSE_MS_MAX);
+    });
+    try {
+      await Promise.race([close(), late]);
+    } finally {
+      clearTimeout(timer);
+      this.#log.debug(`closed ${name}`);
+    }
   }
 
   /** Ends a start that is refused: everything is as it was before. */

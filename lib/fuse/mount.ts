@@ -8,6 +8,9 @@ export const MOUNT_TYPE = 'fuse.sheepdog';
 /** How long a mount point may take to answer before it counts as held by a daemon that hangs. */
 const PROBE_MS = 3000;
 
+/** The kernel asks for the root's attributes before it lets a mount go. */
+const UNMOUNT_MS_MAX = 10_000;
+
 export type MountErrorCode = 'NOT_A_DIRECTORY' | 'NOT_EMPTY' | 'BUSY' | 'MOUNT_FAILED' | 'UNMOUNT_BUSY' | 'NO_ACCESS';
 
 /** A mount point that cannot be used, or a mount that failed; the message is one line that says what to do. */
@@ -129,13 +132,19 @@ export function mountDevice(device: number, path: string): void {
 }
 
 /**
- * Unmounts `path`. Throws MountError UNMOUNT_BUSY while files on it are open, unless `lazy`: then the name goes at
- * once and the mount ends with the last open file.
+ * Unmounts `path`. Throws MountError UNMOUNT_BUSY while files on it are open, or nobody answers for it, unless `lazy`: then
+ * the name goes at once and the mount ends with the last open file.
  */
 export function unmount(path: string, lazy: boolean): void {
   const args = lazy ? ['-i', '-l', path] : ['-i', path];
-  const result = spawnSync('umount', args, { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' });
+  const result = spawnSync('umount', args, {
+    ...{ stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' },
+    ...{ timeout: UNMOUNT_MS_MAX, killSignal: 'SIGKILL' },
+  });
   if (result.status === 0) return;
+  if ((result.error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT') {
+    throw new MountError('UNMOUNT_BUSY', `cannot unmount ${path}: nobody answers for it`);
+  }
   const why = (result.error?.message ?? result.stderr).trim().replace(/\s*\n\s*/g, ' ');
   throw new MountError(/busy/.test(why) ? 'UNMOUNT_BUSY' : 'MOUNT_FAILED', `cannot unmount ${path}: ${why}`);
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readAllDisks } from '../../lib/cluster/all-disks.js';
 import type { MapGroup } from '../../lib/cluster/cluster-map.js';
 import { HostClock } from '../../lib/cluster/host-clock.js';
+import { HostsWatch } from '../../lib/cluster/hosts-watch.js';
 import type { Coordination } from '../../lib/coordination/coordination.js';
 import { openLocal } from '../../lib/coordination/local.js';
 import { HostCluster } from '../../lib/daemon/host-cluster.js';
@@ -26,6 +27,7 @@ export class LoneHost {
   readonly #disks: Disk[];
   readonly #coordination: Coordination;
   readonly #families: FamilyWatch;
+  readonly #hosts: HostsWatch;
   readonly #state: HostStateFile;
   #closing: Promise<void> | null = null;
 
@@ -36,6 +38,7 @@ export class LoneHost {
     disks: Disk[];
     coordination: Coordination;
     families: FamilyWatch;
+    hosts: HostsWatch;
     state: HostStateFile;
   }) {
     this.cluster = parts.cluster;
@@ -44,6 +47,7 @@ export class LoneHost {
     this.#disks = parts.disks;
     this.#coordination = parts.coordination;
     this.#families = parts.families;
+    this.#hosts = parts.hosts;
     this.#state = parts.state;
   }
 
@@ -53,13 +57,23 @@ export class LoneHost {
     const state = HostStateFile.open(directory);
     const families = new FamilyWatch(coordination);
     await families.open();
+    const hosts = new HostsWatch(coordination);
+    await hosts.open();
     const clock = new HostClock();
     const failures: unknown[] = [];
     const log = { info() {}, debug() {}, warn() {}, error: (error: unknown) => failures.push(error) };
     const open = [...disks];
     const cluster = await HostCluster.open({
       ...{ host: 'h', name: 'h', zone: 'h', bootId: 'boot', coordination, clock, state, layers: families },
-      ...{ inheritsHandles: false, disks: open, copies: COPIES, log: log as unknown as Logger },
+      ...{
+        hosts,
+        network: null,
+        written: async () => {},
+        inheritsHandles: false,
+        disks: open,
+        copies: COPIES,
+        log: log as unknown as Logger,
+      },
     });
     await cluster.start();
     const vdis = new Vdis({
@@ -69,7 +83,7 @@ export class LoneHost {
       onError: (error) => failures.push(error),
     });
     await vdis.start();
-    return new LoneHost({ cluster, vdis, failures, disks: open, coordination, families, state });
+    return new LoneHost({ cluster, vdis, failures, disks: open, coordination, families, hosts, state });
   }
 
   close(): Promise<void> {
@@ -82,6 +96,7 @@ export class LoneHost {
     await this.vdis.close();
     await this.cluster.close();
     this.#families.close();
+    this.#hosts.close();
     this.#state.close();
     await this.#coordination.close();
   }

@@ -1,0 +1,55 @@
+import type { Clock } from '../cluster/clock.js';
+import { HostsWatch } from '../cluster/hosts-watch.js';
+import type { Configuration } from '../control/configuration.js';
+import { openLocal } from '../coordination/local.js';
+import { HeldCoordination } from './held-coordination.js';
+import type { Logger } from './log.js';
+import type { Membership } from './membership.js';
+import type { StateDirectory } from './state.js';
+import type { SupervisorLink } from './supervisor-link.js';
+import type { TokensOptions } from './tokens.js';
+
+export interface MembershipContext {
+  readonly state: StateDirectory;
+  readonly clock: Clock;
+  readonly configuration: Configuration;
+  readonly log: Logger;
+  readonly link: SupervisorLink;
+}
+
+/** Where the engine of a host alone keeps what is agreed on, below the state directory. */
+export const LOCAL_STORE = 'coordination';
+
+/** Of a host alone, which agrees with nobody. */
+export class LoneMembership implements Membership {
+  readonly coordination: HeldCoordination;
+  readonly hosts: HostsWatch;
+  readonly network = null;
+  readonly shutdown = null;
+  readonly tokens: TokensOptions;
+
+  private constructor(coordination: HeldCoordination, hosts: HostsWatch, context: MembershipContext) {
+    this.coordination = coordination;
+    this.hosts = hosts;
+    this.tokens = {
+      make: null,
+      form: async () => {
+        // Loaded when it is wanted: few hosts ever are the first of several, and those once.
+        const { formCluster } = await import('./formation.js');
+        await formCluster(coordination, context);
+      },
+    };
+  }
+
+  static async open(context: MembershipContext): Promise<LoneMembership> {
+    const coordination = new HeldCoordination(await openLocal(context.state.directory(LOCAL_STORE)));
+    const hosts = new HostsWatch(coordination);
+    await hosts.open();
+    return new LoneMembership(coordination, hosts, context);
+  }
+
+  close(): Promise<void> {
+    this.hosts.close();
+    return this.coordination.close();
+  }
+}

@@ -1,0 +1,111 @@
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { HostsWatch } from '../cluster/hosts-watch.js';
+import { PatientCoordination } from '../cluster/patient-coordination.js';
+import type { Coordination } from '../coordination/coordination.js';
+import { formatHostPort, parseHostPort } from '../net/address.js';
+import { loadCredentials, renewCertificate } from '../net/credentials.js';
+import { openHostKey } from '../net/host-key.js';
+import { JoinServer } from '../net/join-server.js';
+import { addressesToTell } from '../net/local-addresses.js';
+import { createToken } from '../net/token.js';
+import { ClusterNetwork } from './cluster-network.js';
+import { readSecret } from './cluster-secret.js';
+import { ClusterShutdown } from './cluster-shutdown.js';
+import type { MembershipContext } from './lone-membership.js';
+import type { Membership } from './membership.js';
+import { StoreAccess } from './store-access.js';
+import { StoreMember, TLS_DIRECTORY } from './store-member.js';
+import type { TokensOptions } from './tokens.js';
+import { welcome } from './welcome.js';
+
+/** Below the state directory: the host's identity in the swarm, the cluster's secret, and whom this host knows. */
+export const SWARM_DIRECTORY = 'swarm';
+
+interface Parts {
+  readonly coordination: Coordination;
+  readonly hosts: HostsWatch;
+  readonly network: ClusterNetwork;
+  readonly access: StoreAccess;
+  readonly member: StoreMember;
+  readonly secret: Buffer;
+  readonly joins: JoinServer;
+  readonly shutdown: ClusterShutdown;
+}
+
+/** Of one of several hosts. */
+export class SharedMembership implements Membership {
+  readonly coordination: Coordination;
+  readonly hosts: HostsWatch;
+  readonly network: ClusterNetwork;
+  readonly tokens: TokensOptions;
+  readonly shutdown: ClusterShutdown;
+  readonly #parts: Parts;
+
+  private constructor(parts: Parts) {
+    const { coordination, hosts, network, secret } = parts;
+    this.coordination = coordination;
+    this.hosts = hosts;
+    this.network = network;
+    this.tokens = {
+      make: ({ ttlMs, uses }) => {
+        const bootstrap = [...network.discovery.dhtAddresses];
+        return createToken(coordination, { secret, bootstrap, ttlMs, ...(uses !== null && { uses }) });
+      },
+      form: () => Promise.resolve(),
+    };
+    this.shutdown = parts.shutdown;
+    this.#parts = parts;
+  }
+
+  /** Resolves when the store that the hosts share answers, however long that takes. Throws what it is made of throws. */
+  static async open(context: MembershipContext): Promise<SharedMembership> {
+    const { state, configuration, clock, log } = context;
+    const { cluster, host } = state.identity;
+    const listen = parseHostPort(configuration.listen);
+    const ips = addressesToTell(listen.host, networkInterfaces());
+    const tls = join(state.path, TLS_DIRECTORY);
+    const credentials = await renewCertificate(tls, loadCredentials(tls, cluster, host), ips);
+    const directory = state.directory(SWARM_DIRECTORY);
+    const secret = await readSecret(directory);
+    const keyPair = await openHostKey(directory);
+    const address = () => formatHostPort({ host: ips[0] ?? listen.host, port: listen.port });
+    const member = new StoreMember({ state, listen, address, say: (line) => log.warn(line) });
+    if (member.exists) await member.start();
+    const access = await StoreAccess.open({
+      ...{ directory: state.path, host, credentials, external: configuration.etcd, clock, log },
+      ownSocket: () => member.socketUrl,
+    });
+    const network = await ClusterNetwork.open({
+      ...{ host, incarnation: state.host.incarnation + 1, credentials, secret, keyPair, directory, listen, log },
+      bootstrap: configuration.bootstrap,
+      found: (peer, addresses) => access.found(peer, addresses),
+    });
+    const coordination = (await access.connect(() => true))!;
+    const hosts = new HostsWatch(new PatientCoordination(coordination, clock));
+    hosts.onChange(() => network.setHosts(hosts.records));
+    await hosts.open();
+    const ways = () => ({
+      members: access.members.map(({ host, addresses }) => ({ host, addresses: [...addresses] })),
+    });
+    const welcomes = { cluster, secret, credentials, coordination, hosts, ways };
+    const joins = new JoinServer({
+      ...{ dht: network.discovery.dht, secret, coordination },
+      welcome: (request) => welcome(welcomes, request),
+      log: { info: (line) => log.info(line), warn: (line) => log.warn(line) },
+    });
+    const up = () => hosts.records.map(({ id }) => id).filter((id) => id === host || network.isConnected(id));
+    const shutdown = new ClusterShutdown({ coordination, clock, host, up });
+    return new SharedMembership({ coordination, hosts, network, access, member, secret, joins, shutdown });
+  }
+
+  async close(): Promise<void> {
+    const { hosts, network, access, member, joins, shutdown } = this.#parts;
+    hosts.close();
+    shutdown.close();
+    // It would wait for nodes of the DHT that may be gone.
+    await Promise.all([joins.close(), network.close()]);
+    await access.close();
+    await member.stop();
+  }
+}

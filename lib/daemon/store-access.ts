@@ -1,0 +1,150 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Clock, pause } from '../cluster/clock.js';
+import { isUnavailable } from '../cluster/patient-coordination.js';
+import { type EtcdCoordination, openEtcd } from '../coordination/etcd.js';
+import { formatHostPort, parseHostPort } from '../net/address.js';
+import type { HostCredentials } from '../net/credentials.js';
+import { readIfThere, replaceDurably } from '../net/durable-file.js';
+import type { Logger } from './log.js';
+import { StateError } from './state-error.js';
+
+/** Ports of a host that runs a member of the store, after the one that it listens at for links. */
+export const CLIENT_PORT_OFFSET = 1;
+export const PEER_PORT_OFFSET = 2;
+
+const FILE = 'store.json';
+/** Before a store that did not answer is asked again, and how often that is said. */
+const RETRY_MS = 500;
+const SAY_EVERY_MS = 10_000;
+
+const Remembered = z.strictObject({
+  format: z.literal(1),
+  /** Hosts that run a member, and where they were reached for links last. */
+  members: z.array(z.strictObject({ host: z.string(), addresses: z.array(z.string()) })),
+});
+type Member = z.infer<typeof Remembered>['members'][number];
+
+export interface StoreAccessOptions {
+  /** Where it is remembered who keeps the store. */
+  readonly directory: string;
+  readonly host: string;
+  readonly credentials: HostCredentials;
+  /** URLs of an etcd that is not ours; empty where hosts run one. */
+  readonly external: readonly string[];
+  /** Where this host's own member is asked, where it has one. */
+  ownSocket(): string | null;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** The way to the store that several hosts share: who keeps it, and where they are now. */
+export class StoreAccess {
+  readonly #options: StoreAccessOptions;
+  #members: readonly Member[];
+  #store: EtcdCoordination | null = null;
+  #saving: Promise<void> = Promise.resolve();
+
+  private constructor(options: StoreAccessOptions, members: readonly Member[]) {
+    this.#options = options;
+    this.#members = members;
+  }
+
+  /** Throws StateError DAMAGED. */
+  static async open(options: StoreAccessOptions): Promise<StoreAccess> {
+    const path = join(options.directory, FILE);
+    const text = await readIfThere(path);
+    if (text === null) return new StoreAccess(options, []);
+    try {
+      return new StoreAccess(options, Remembered.parse(JSON.parse(text.toString())).members);
+    } catch (error) {
+      throw new StateError('DAMAGED', `${path} is damaged; join the cluster anew, with another --state: ${error}`);
+    }
+  }
+
+  /** Remembers who keeps the store before this host has ever asked it. */
+  static async remember(directory: string, members: readonly Member[]): Promise<void> {
+    await replaceDurably(join(directory, FILE), JSON.stringify({ format: 1, members }));
+  }
+
+  get memberHosts(): readonly string[] {
+    return this.#members.map(({ host }) => host);
+  }
+
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  /** Resolves when the store answers, however long that takes; `isWanted` false ends it with null. */
+  async connect(isWanted: () => boolean): Promise<EtcdCoordination | null> {
+    const { clock, log, credentials, external } = this.#options;
+    const { authority, certificate, privateKey } = credentials;
+    const tls = { ca: authority.certificate, cert: certificate, key: privateKey };
+    for (let saidAtMs = clock.elapsedMs(); isWanted(); ) {
+      try {
+        this.#store = await openEtcd({ endpoints: this.#endpoints(), ...(external.length === 0 && { tls }) });
+        return this.#store;
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        if (clock.elapsedMs() - saidAtMs >= SAY_EVERY_MS) {
+          saidAtMs = clock.elapsedMs();
+          log.warn(`waits for what the hosts agree by: ${(error as Error).message}`);
+        }
+        await pause(clock, RETRY_MS);
+      }
+    }
+    return null;
+  }
+
+  /** A host is reached there (`HOST:PORT`, for links). */
+  found(host: string, addresses: readonly string[]): void {
+    if (!this.memberHosts.includes(host)) return;
+    this.#setMembers(
+      this.#members.map((member) => (member.host === host ? { host, addresses: [...addresses] } : member)),
+    );
+  }
+
+  /** These hosts run a member now; those that were not known are at the addresses (`HOST:PORT`, for links). */
+  setMembers(members: readonly { host: string; addresses: readonly string[] }[]): void {
+    const known = new Map(this.#members.map((member) => [member.host, member]));
+    this.#setMembers(members.map(({ host, addresses }) => known.get(host) ?? { host, addresses: [...addresses] }));
+  }
+
+  async close(): Promise<void> {
+    await this.#saving;
+    await this.#store?.close();
+  }
+
+  #setMembers(members: readonly Member[]): void {
+    if (JSON.stringify(members) === JSON.stringify(this.#members)) return;
+    this.#members = members;
+    this.#store?.setEndpoints(this.#endpoints());
+    const { directory, log } = this.#options;
+    this.#saving = this.#saving.then(() =>
+      StoreAccess.remember(directory, this.#members).catch((error) => log.error(`${FILE} was not written: ${error}`)),
+    );
+  }
+
+  #endpoints(): string[] {
+    const { external, host, ownSocket } = this.#options;
+    if (external.length > 0) return [...external];
+    const own = ownSocket();
+    const others = this.#members.filter((member) => member.host !== host || own === null);
+    return [...(own === null ? [] : [own]), ...others.flatMap(({ addresses }) => addresses.map(clientUrl))];
+  }
+}
+
+/** Where a host's member is asked by other hosts. */
+export function clientUrl(address: string): string {
+  return urlAt(address, CLIENT_PORT_OFFSET);
+}
+
+/** Where other members reach a host's. */
+export function peerUrl(address: string): string {
+  return urlAt(address, PEER_PORT_OFFSET);
+}
+
+function urlAt(address: string, offset: number): string {
+  const { host, port } = parseHostPort(address);
+  return `https://${formatHostPort({ host, port: port + offset })}`;
+}
