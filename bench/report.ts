@@ -3,9 +3,6 @@ import type { ImageTimes } from './images.js';
 import { median, type Sample } from './measure.js';
 import type { Workload } from './workloads.js';
 
-/** The target that others are compared with. */
-const REFERENCE = 'qsd';
-
 export interface TargetReport {
   title: string;
   /** Samples of each workload, one a round. */
@@ -18,13 +15,15 @@ export interface Report {
   startedAt: string;
   machine: { kernel: string; cpus: number; cpu: string; memoryBytes: number; node: string; qemu: string; fio: string };
   settings: { seconds: number; rounds: number; bytes: number; directory: string };
+  /** The target that others are compared with. */
+  reference: string;
   targets: Record<string, TargetReport>;
 }
 
 /** The report as tables for a terminal. */
 export function formatReport(report: Report, workloads: readonly Workload[]): string {
   const names = Object.keys(report.targets);
-  const reference = report.targets[REFERENCE];
+  const reference = report.targets[report.reference];
   const head = ['', ...names.map((name) => report.targets[name]!.title)];
 
   const rates = newTable(head);
@@ -35,7 +34,7 @@ export function formatReport(report: Report, workloads: readonly Workload[]): st
     const row = names.map((name) => {
       const value = rate(report.targets[name]);
       if (value === null) return '-';
-      const ratio = base === null || name === REFERENCE ? '' : `  ${(value / base).toFixed(2)}x`;
+      const ratio = base === null || name === report.reference ? '' : `  ${(value / base).toFixed(2)}x`;
       return `${formatRate(value, workload.unit)}${ratio}`;
     });
     rates.push([workload.title, ...row]);
@@ -48,7 +47,7 @@ export function formatReport(report: Report, workloads: readonly Workload[]): st
 
   const { seconds, rounds, bytes, directory } = report.settings;
   const title = `Median of ${rounds} times ${seconds} s, image of ${bytes / 1024 ** 2} MiB in ${directory}`;
-  const lines = [title, '', 'Rate, and ratio to qemu-storage-daemon:', rates.toString()];
+  const lines = [title, '', `Rate, and ratio to ${reference?.title ?? report.reference}:`, rates.toString()];
   lines.push('', 'CPU seconds of the serving processes per GiB:', cpu.toString());
   const images = formatImages(report, names);
   if (images) lines.push('', 'Milliseconds:', images);

@@ -1,23 +1,32 @@
 /**
- * Measures a mount of Sheepdog beside a raw file and a FUSE export of qemu-storage-daemon, in rounds that take turns, so
- * that what else the machine does hits all of them alike.
+ * Measures a mount of Sheepdog beside others, in rounds that take turns, so that what else the machine does hits all of
+ * them alike: one host beside a raw file and a FUSE export of qemu-storage-daemon, or three hosts beside GlusterFS.
  */
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { parseSize } from '../lib/cli/size.js';
 import { must } from '../test/helpers/run.js';
+import { CLUSTER_TARGETS } from './cluster-targets.js';
 import { measureImages } from './images.js';
 import { fill, measure, peakMemory } from './measure.js';
 import { formatReport, type Report, type TargetReport } from './report.js';
-import { TARGETS, type Target } from './targets.js';
+import { type Start, TARGETS, type Target } from './targets.js';
 import { WORKLOADS, type Workload } from './workloads.js';
 
 const RESULTS = fileURLToPath(new URL('../../bench/results', import.meta.url));
 
+/** What is measured side by side, and which of them the others are compared with. */
+const SUITES: Readonly<Record<string, { targets: Readonly<Record<string, Start>>; reference: string }>> = {
+  host: { targets: TARGETS, reference: 'qsd' },
+  cluster: { targets: CLUSTER_TARGETS, reference: 'gluster' },
+};
+const ALL_TARGETS = Object.values(SUITES).flatMap(({ targets }) => Object.keys(targets));
+
 interface Options {
+  suite: string;
   seconds: number;
   rounds: number;
   size: number;
@@ -34,7 +43,7 @@ async function main(): Promise<void> {
   const targets: Target[] = [];
   try {
     for (const name of options.targets) {
-      const target = await TARGETS[name]!(join(base, name));
+      const target = await SUITES[options.suite]!.targets[name]!(join(base, name));
       targets.push(target);
       process.stderr.write(`writing ${target.title}\n`);
       await fill(target, options.size);
@@ -69,17 +78,28 @@ function parseOptions(): Options {
     return names;
   };
   const names = WORKLOADS.map(({ name }) => name);
-  return new Command('npm run bench --')
-    .description('Measures Sheepdog beside a raw file and qemu-storage-daemon. Needs root, fio and qemu-utils.')
+  const suites = Object.keys(SUITES);
+  const command = new Command('npm run bench --')
+    .description(
+      'Measures one host beside a raw file and qemu-storage-daemon, or three hosts beside GlusterFS. Needs root, fio and ' +
+        'qemu-utils; the latter also glusterfs-server, etcd-server and iproute2.',
+    )
+    .addArgument(new Argument('[suite]', 'what to measure').choices(suites).default('host'))
     .option('--seconds <n>', 'how long each measurement takes', number, 3)
     .option('--rounds <n>', 'how often each is repeated', number, 3)
     .option('--size <bytes>', 'size of the image', size, 1024 ** 3)
     .option('--only <names>', `workloads to run, of ${names.join(',')}`, list(names), [])
-    .option('--targets <names>', 'what to measure', list(Object.keys(TARGETS)), Object.keys(TARGETS))
+    .option('--targets <names>', 'what to measure', list(ALL_TARGETS), [])
     .option('--directory <path>', 'a directory on the disk to measure on', tmpdir())
     .option('--no-images', 'leave out making and copying large images')
-    .parse()
-    .opts<Options>();
+    .parse();
+  const suite = command.processedArgs[0] as string;
+  const options = { ...command.opts<Options>(), suite };
+  const known = Object.keys(SUITES[suite]!.targets);
+  const targets = options.targets.length === 0 ? known : options.targets;
+  const unknown = targets.find((name) => !known.includes(name));
+  if (unknown !== undefined) command.error(`error: ${suite} has no target ${unknown}, but ${known.join(', ')}`);
+  return { ...options, targets };
 }
 
 async function measureAll(
@@ -115,6 +135,7 @@ async function measureAll(
     startedAt,
     machine: await machine(),
     settings: { seconds, rounds, bytes: size, directory },
+    reference: SUITES[options.suite]!.reference,
     targets: reports,
   };
 }

@@ -1,4 +1,4 @@
-/** What is measured side by side, all on the same disk. */
+/** What one host measures side by side, all on the same disk. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { isRunning, treeOf } from '../test/helpers/proc.js';
 import { SHEEP } from '../test/helpers/sheep.js';
 import { until } from '../test/helpers/until.js';
 
-const START_DEADLINE_MS = 20_000;
+export const START_DEADLINE_MS = 20_000;
 const STOP_DEADLINE_MS = 60_000;
 
 export interface Target {
@@ -22,7 +22,7 @@ export interface Target {
   stop(): Promise<void>;
 }
 
-type Start = (base: string) => Promise<Target>;
+export type Start = (base: string) => Promise<Target>;
 
 export const TARGETS: Readonly<Record<string, Start>> = {
   raw: startRaw,
@@ -90,7 +90,7 @@ async function startSheep(base: string, disks: number): Promise<Target> {
   };
 }
 
-async function launch(command: string, args: readonly string[]) {
+export async function launch(command: string, args: readonly string[]) {
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   let text = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
@@ -101,12 +101,12 @@ async function launch(command: string, args: readonly string[]) {
   return { child, said: () => text };
 }
 
-function running(child: ChildProcess, said: () => string): boolean {
+export function running(child: ChildProcess, said: () => string): boolean {
   if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended: ${said()}`);
   return true;
 }
 
-async function stop(child: ChildProcess, mount: string): Promise<void> {
+export async function stop(child: ChildProcess, mount: string): Promise<void> {
   child.kill('SIGTERM');
   await until(`the end of ${child.spawnfile}`, () => !isRunning(child.pid!), STOP_DEADLINE_MS);
   killGroup(child.pid!);
