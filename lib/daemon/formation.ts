@@ -5,17 +5,19 @@ import { isUnavailable } from '../cluster/patient-coordination.js';
 import { AdministrationError } from '../control/administration.js';
 import { type EtcdCoordination, type EtcdOptions, openEtcd } from '../coordination/etcd.js';
 import { EtcdError } from '../coordination/etcd-error.js';
+import { socketUrlIn, wipeEtcd } from '../coordination/etcd-process.js';
+import { moveToEtcd } from '../coordination/move-to-etcd.js';
 import { formatHostPort, parseHostPort } from '../net/address.js';
 import { createAuthority } from '../net/authority.js';
 import { CredentialsError, createCredentials, loadCredentials, storeCredentials } from '../net/credentials.js';
 import { addressesToTell } from '../net/local-addresses.js';
 import { newSecret, storeSecret } from './cluster-secret.js';
-import { copyStore } from './copy-store.js';
 import type { HeldCoordination } from './held-coordination.js';
-import type { MembershipContext } from './lone-membership.js';
+import { LOCAL_STORE, type MembershipContext } from './lone-membership.js';
 import { SWARM_DIRECTORY } from './shared-membership.js';
+import type { StateDirectory } from './state.js';
 import { StoreAccess } from './store-access.js';
-import { StoreMember, TLS_DIRECTORY } from './store-member.js';
+import { etcdDirectory, etcdHost, storeMember, TLS_DIRECTORY } from './store-member.js';
 
 /** Until a store that was just started answers. */
 const START_MS_MAX = 30_000;
@@ -41,18 +43,22 @@ export async function formCluster(local: HeldCoordination, context: MembershipCo
     );
   }
   const address = formatHostPort({ host: ip, port: listen.port });
-  const member = new StoreMember({ state, listen, address: () => address, say: (line) => log.warn(line) });
+  const say = (line: string) => log.warn(line);
+  const own = storeMember({ state, listen, administration: { remove: () => Promise.resolve() }, say });
+  const begins = etcdHost({ id: host, zone: configuration.zone }, address, true);
   try {
     // Of an attempt that was broken off.
-    await member.wipe();
+    await wipeEtcd(etcdDirectory(state));
     await makeCredentials(join(state.path, TLS_DIRECTORY), cluster, host, [ip]);
     await storeSecret(state.directory(SWARM_DIRECTORY), newSecret());
-    const store = await openStore(member, configuration.etcd, context);
+    if (configuration.etcd.length === 0) await own.begin(begins);
+    const store = await openStore(state, configuration.etcd, context);
     try {
       const release = await local.hold();
       try {
-        await copyStore(local.below, store);
         await StoreAccess.remember(state.path, [{ host, addresses: [address] }]);
+        const { below } = local;
+        await moveToEtcd({ local: below, localDirectory: state.directory(LOCAL_STORE), etcd: store });
         state.setShared(cluster);
       } catch (error) {
         release();
@@ -61,9 +67,9 @@ export async function formCluster(local: HeldCoordination, context: MembershipCo
     } finally {
       await store.close();
     }
-    await member.release();
+    await own.release();
   } catch (error) {
-    if (!state.isShared) await member.wipe();
+    await own.stop();
     throw refusal(error);
   }
   log.info('other hosts can join this one from now on');
@@ -81,12 +87,11 @@ async function makeCredentials(directory: string, cluster: string, host: string,
 
 /** Ours, just started, or the administrator's. */
 async function openStore(
-  member: StoreMember,
+  state: StateDirectory,
   external: readonly string[],
   { clock }: MembershipContext,
 ): Promise<EtcdCoordination> {
-  if (external.length === 0) await member.start({ state: 'new', others: {} });
-  const options: EtcdOptions = { endpoints: external.length > 0 ? external : [member.socketUrl!] };
+  const options: EtcdOptions = { endpoints: external.length > 0 ? external : [socketUrlIn(etcdDirectory(state))] };
   for (const endMs = clock.elapsedMs() + START_MS_MAX; ; ) {
     try {
       return await openEtcd(options);

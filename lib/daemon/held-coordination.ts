@@ -6,15 +6,16 @@ import type {
   Watch,
   WatchEvent,
 } from '../coordination/coordination.js';
+import type { FreezableCoordination } from '../coordination/freezable-coordination.js';
 
 /** A store that can be made to wait: who asks it anything then is answered when it is let go, and nobody is refused. */
 export class HeldCoordination implements Coordination {
   /** The store itself, which does not wait. */
-  readonly below: Coordination;
+  readonly below: FreezableCoordination;
   readonly #underWay = new Set<Promise<unknown>>();
   #held: Promise<void> | null = null;
 
-  constructor(below: Coordination) {
+  constructor(below: FreezableCoordination) {
     this.below = below;
   }
 

@@ -128,6 +128,11 @@ export class HostCluster {
     return this.#host.replica;
   }
 
+  /** Whether this host makes the maps. */
+  get conducts(): boolean {
+    return this.#host.conducts;
+  }
+
   get map(): ClusterMap {
     return this.#host.follower.map;
   }

@@ -80,9 +80,7 @@ async function remember(state: StateDirectory, welcome: Welcome, privateKey: str
   const tls = join(state.path, TLS_DIRECTORY);
   if (!existsSync(tls)) storeCredentials(tls, { host, authority, certificate, privateKey });
   await storeSecret(directory, Buffer.from(welcome.secret, 'hex'));
-  const hosts = await RememberedHosts.open(directory, (line) => log.warn(line));
-  hosts.replace(welcome.hosts);
-  await hosts.close();
+  await RememberedHosts.begin(directory, welcome.hosts, (line) => log.warn(line));
   await StoreAccess.remember(state.path, ways.data.members);
   state.setShared(welcome.cluster);
 }

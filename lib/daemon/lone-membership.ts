@@ -1,6 +1,7 @@
 import type { Clock } from '../cluster/clock.js';
 import { HostsWatch } from '../cluster/hosts-watch.js';
 import type { Configuration } from '../control/configuration.js';
+import { FreezableCoordination } from '../coordination/freezable-coordination.js';
 import { openLocal } from '../coordination/local.js';
 import { HeldCoordination } from './held-coordination.js';
 import type { Logger } from './log.js';
@@ -42,10 +43,15 @@ export class LoneMembership implements Membership {
   }
 
   static async open(context: MembershipContext): Promise<LoneMembership> {
-    const coordination = new HeldCoordination(await openLocal(context.state.directory(LOCAL_STORE)));
+    const directory = context.state.directory(LOCAL_STORE);
+    const coordination = new HeldCoordination(new FreezableCoordination(await openLocal(directory)));
     const hosts = new HostsWatch(coordination);
     await hosts.open();
     return new LoneMembership(coordination, hosts, context);
+  }
+
+  serve(): void {
+    // There is nobody whom it concerns.
   }
 
   close(): Promise<void> {

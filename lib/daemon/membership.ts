@@ -1,3 +1,4 @@
+import type { ClusterMap } from '../cluster/cluster-map.js';
 import type { HostsWatch } from '../cluster/hosts-watch.js';
 import type { Coordination } from '../coordination/coordination.js';
 import type { ClusterShutdown } from './cluster-shutdown.js';
@@ -15,5 +16,7 @@ export interface Membership {
   readonly tokens: TokensOptions;
   /** Null: there are no other hosts to end with. */
   readonly shutdown: ClusterShutdown | null;
+  /** This host takes part in the cluster from now on. */
+  serve(cluster: { map(): ClusterMap; conducts(): boolean }): void;
   close(): Promise<void>;
 }

@@ -1,8 +1,10 @@
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import type { ClusterMap } from '../cluster/cluster-map.js';
 import { HostsWatch } from '../cluster/hosts-watch.js';
 import { PatientCoordination } from '../cluster/patient-coordination.js';
 import type { Coordination } from '../coordination/coordination.js';
+import type { EtcdOwnMember } from '../coordination/etcd-own-member.js';
 import { formatHostPort, parseHostPort } from '../net/address.js';
 import { loadCredentials, renewCertificate } from '../net/credentials.js';
 import { openHostKey } from '../net/host-key.js';
@@ -15,7 +17,8 @@ import { ClusterShutdown } from './cluster-shutdown.js';
 import type { MembershipContext } from './lone-membership.js';
 import type { Membership } from './membership.js';
 import { StoreAccess } from './store-access.js';
-import { StoreMember, TLS_DIRECTORY } from './store-member.js';
+import { StoreKeeper } from './store-keeper.js';
+import { etcdHost, ownSocketUrl, storeMember, TLS_DIRECTORY } from './store-member.js';
 import type { TokensOptions } from './tokens.js';
 import { welcome } from './welcome.js';
 
@@ -27,7 +30,9 @@ interface Parts {
   readonly hosts: HostsWatch;
   readonly network: ClusterNetwork;
   readonly access: StoreAccess;
-  readonly member: StoreMember;
+  readonly own: EtcdOwnMember;
+  readonly context: MembershipContext;
+  address(): string;
   readonly secret: Buffer;
   readonly joins: JoinServer;
   readonly shutdown: ClusterShutdown;
@@ -41,6 +46,7 @@ export class SharedMembership implements Membership {
   readonly tokens: TokensOptions;
   readonly shutdown: ClusterShutdown;
   readonly #parts: Parts;
+  #keeper: StoreKeeper | null = null;
 
   private constructor(parts: Parts) {
     const { coordination, hosts, network, secret } = parts;
@@ -49,7 +55,7 @@ export class SharedMembership implements Membership {
     this.network = network;
     this.tokens = {
       make: ({ ttlMs, uses }) => {
-        const bootstrap = [...network.discovery.dhtAddresses];
+        const { bootstrap } = network.discovery;
         return createToken(coordination, { secret, bootstrap, ttlMs, ...(uses !== null && { uses }) });
       },
       form: () => Promise.resolve(),
@@ -69,18 +75,25 @@ export class SharedMembership implements Membership {
     const directory = state.directory(SWARM_DIRECTORY);
     const secret = await readSecret(directory);
     const keyPair = await openHostKey(directory);
-    const address = () => formatHostPort({ host: ips[0] ?? listen.host, port: listen.port });
-    const member = new StoreMember({ state, listen, address, say: (line) => log.warn(line) });
-    if (member.exists) await member.start();
     const access = await StoreAccess.open({
       ...{ directory: state.path, host, credentials, external: configuration.etcd, clock, log },
-      ownSocket: () => member.socketUrl,
+      ownSocket: () => ownSocketUrl(state),
     });
+    const say = (line: string) => log.warn(line);
+    const own = storeMember({
+      state,
+      listen,
+      administration: { remove: (id) => access.administration.remove(id) },
+      say,
+    });
+    const address = (): string => network.addresses[0] ?? formatHostPort(listen);
     const network = await ClusterNetwork.open({
       ...{ host, incarnation: state.host.incarnation + 1, credentials, secret, keyPair, directory, listen, log },
       bootstrap: configuration.bootstrap,
       found: (peer, addresses) => access.found(peer, addresses),
     });
+    if (configuration.etcd.length === 0)
+      await own.resume(etcdHost({ id: host, zone: configuration.zone }, address(), true));
     const coordination = (await access.connect(() => true))!;
     const hosts = new HostsWatch(new PatientCoordination(coordination, clock));
     hosts.onChange(() => network.setHosts(hosts.records));
@@ -96,16 +109,40 @@ export class SharedMembership implements Membership {
     });
     const up = () => hosts.records.map(({ id }) => id).filter((id) => id === host || network.isConnected(id));
     const shutdown = new ClusterShutdown({ coordination, clock, host, up });
-    return new SharedMembership({ coordination, hosts, network, access, member, secret, joins, shutdown });
+    return new SharedMembership({
+      coordination,
+      hosts,
+      network,
+      access,
+      own,
+      address,
+      secret,
+      joins,
+      shutdown,
+      context,
+    });
+  }
+
+  /** This host takes part in the cluster now. */
+  serve(cluster: { map(): ClusterMap; conducts(): boolean }): void {
+    const { coordination, hosts, access, own, address, context } = this.#parts;
+    const { state, configuration, clock, log } = context;
+    if (configuration.etcd.length > 0) return;
+    this.#keeper = new StoreKeeper({
+      ...{ host: state.identity.host, zone: configuration.zone, administration: access.administration },
+      ...{ coordination, hosts, access, own, address, clock, log },
+      ...cluster,
+    });
   }
 
   async close(): Promise<void> {
-    const { hosts, network, access, member, joins, shutdown } = this.#parts;
+    const { hosts, network, access, own, joins, shutdown } = this.#parts;
+    await this.#keeper?.close();
     hosts.close();
     shutdown.close();
     // It would wait for nodes of the DHT that may be gone.
     await Promise.all([joins.close(), network.close()]);
     await access.close();
-    await member.stop();
+    await own.stop();
   }
 }

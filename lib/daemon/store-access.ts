@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, pause } from '../cluster/clock.js';
 import { isUnavailable } from '../cluster/patient-coordination.js';
-import { type EtcdCoordination, openEtcd } from '../coordination/etcd.js';
+import { type EtcdCoordination, type EtcdOptions, openEtcd } from '../coordination/etcd.js';
+import { type EtcdAdministration, openEtcdAdministration } from '../coordination/etcd-administration.js';
 import { formatHostPort, parseHostPort } from '../net/address.js';
 import type { HostCredentials } from '../net/credentials.js';
 import { readIfThere, replaceDurably } from '../net/durable-file.js';
@@ -43,7 +44,10 @@ export class StoreAccess {
   readonly #options: StoreAccessOptions;
   #members: readonly Member[];
   #store: EtcdCoordination | null = null;
+  #administration: EtcdAdministration | null = null;
   #saving: Promise<void> = Promise.resolve();
+  /** By host, where it was found by this process. */
+  readonly #found = new Map<string, readonly string[]>();
 
   private constructor(options: StoreAccessOptions, members: readonly Member[]) {
     this.#options = options;
@@ -77,12 +81,10 @@ export class StoreAccess {
 
   /** Resolves when the store answers, however long that takes; `isWanted` false ends it with null. */
   async connect(isWanted: () => boolean): Promise<EtcdCoordination | null> {
-    const { clock, log, credentials, external } = this.#options;
-    const { authority, certificate, privateKey } = credentials;
-    const tls = { ca: authority.certificate, cert: certificate, key: privateKey };
+    const { clock, log } = this.#options;
     for (let saidAtMs = clock.elapsedMs(); isWanted(); ) {
       try {
-        this.#store = await openEtcd({ endpoints: this.#endpoints(), ...(external.length === 0 && { tls }) });
+        this.#store = await openEtcd(this.#etcdOptions());
         return this.#store;
       } catch (error) {
         if (!isUnavailable(error)) throw error;
@@ -96,29 +98,51 @@ export class StoreAccess {
     return null;
   }
 
+  /** For the members of a store that hosts run; to be closed with this. */
+  get administration(): EtcdAdministration {
+    this.#administration ??= openEtcdAdministration(this.#etcdOptions());
+    return this.#administration;
+  }
+
+  #etcdOptions(): EtcdOptions {
+    const { credentials, external } = this.#options;
+    const { authority, certificate, privateKey } = credentials;
+    const tls = { ca: authority.certificate, cert: certificate, key: privateKey };
+    return { endpoints: this.#endpoints(), ...(external.length === 0 && { tls }) };
+  }
+
   /** A host is reached there (`HOST:PORT`, for links). */
   found(host: string, addresses: readonly string[]): void {
+    this.#found.set(host, addresses);
     if (!this.memberHosts.includes(host)) return;
     this.#setMembers(
       this.#members.map((member) => (member.host === host ? { host, addresses: [...addresses] } : member)),
     );
   }
 
-  /** These hosts run a member now; those that were not known are at the addresses (`HOST:PORT`, for links). */
+  /**
+   * These hosts run a member now, at these addresses (`HOST:PORT`, for links) unless they were found elsewhere. None is no
+   * news: there is always one.
+   */
   setMembers(members: readonly { host: string; addresses: readonly string[] }[]): void {
-    const known = new Map(this.#members.map((member) => [member.host, member]));
-    this.#setMembers(members.map(({ host, addresses }) => known.get(host) ?? { host, addresses: [...addresses] }));
+    const known = members.filter(({ addresses }) => addresses.length > 0);
+    if (known.length === 0) return;
+    this.#setMembers(
+      known.map(({ host, addresses }) => ({ host, addresses: [...(this.#found.get(host) ?? addresses)] })),
+    );
   }
 
   async close(): Promise<void> {
     await this.#saving;
     await this.#store?.close();
+    await this.#administration?.close();
   }
 
   #setMembers(members: readonly Member[]): void {
     if (JSON.stringify(members) === JSON.stringify(this.#members)) return;
     this.#members = members;
     this.#store?.setEndpoints(this.#endpoints());
+    this.#administration?.setEndpoints(this.#endpoints());
     const { directory, log } = this.#options;
     this.#saving = this.#saving.then(() =>
       StoreAccess.remember(directory, this.#members).catch((error) => log.error(`${FILE} was not written: ${error}`)),

@@ -11,6 +11,7 @@ import { type Configuration, parseConfiguration } from '../control/configuration
 import { OperationMetrics } from '../control/operation-metrics.js';
 import type { Works } from '../control/works.js';
 import type { Coordination } from '../coordination/coordination.js';
+import { whereStoreIs } from '../coordination/move-to-etcd.js';
 import { Directory } from '../filesystem/directory.js';
 import { Filesystem } from '../filesystem/filesystem.js';
 import { Handles } from '../filesystem/handles.js';
@@ -28,11 +29,12 @@ import { HostDisks } from './disks.js';
 import { REPORTED_OPENS_MAX } from './host-report.js';
 import { HostReports } from './host-reports.js';
 import { type Logger, makeLogger } from './log.js';
-import { LoneMembership } from './lone-membership.js';
+import { LOCAL_STORE, LoneMembership } from './lone-membership.js';
 import type { Membership } from './membership.js';
 import { DEVICE_FD, POLL_FD } from './messages.js';
 import { NodeAdministration } from './node-administration.js';
 import { StateDirectory } from './state.js';
+import { etcdDirectory } from './store-member.js';
 import { MountRefused, SupervisorLink } from './supervisor-link.js';
 import { Tokens } from './tokens.js';
 import { VERSION } from './version.js';
@@ -155,6 +157,7 @@ class Worker {
       await vdis.catalog.forgetRequests();
     }
     await serving;
+    membership.serve({ map: () => disks.cluster.map, conducts: () => disks.cluster.conducts });
     await reports.open();
     await vdis.start();
     this.#served = kernel
@@ -181,6 +184,10 @@ class Worker {
 
   async #openMembership(state: StateDirectory, clock: Clock): Promise<Membership> {
     const context = { state, clock, configuration: this.#configuration, log: this.#log, link: this.#link };
+    // A process that has moved what is agreed on may have died before it could say so here.
+    if (!state.isShared && (await whereStoreIs(state.directory(LOCAL_STORE), etcdDirectory(state))) === 'etcd') {
+      state.setShared(state.identity.cluster);
+    }
     if (!state.isShared) return LoneMembership.open(context);
     // A host alone has no use for all that it takes.
     const { SharedMembership } = await import('./shared-membership.js');

@@ -179,6 +179,11 @@ export class ClusterHost implements LinkEvents<Message> {
     await this.replica.removeDisk(number);
   }
 
+  /** Whether this host makes the maps. */
+  get conducts(): boolean {
+    return this.#conductor.isConductor;
+  }
+
   /** What the map is made from has changed in the store: a host that is alone looks at once. */
   hurry(): void {
     this.#pace?.hurry();
