@@ -36,6 +36,10 @@ export interface GuestOptions {
   script: string;
   /** qemu's options for the drive, after file, format and cache. */
   drive?: string;
+  /** Further options of qemu. */
+  args?: readonly string[];
+  /** A command that becomes qemu, such as nsenter; none by default. */
+  through?: readonly string[];
 }
 
 /** A guest that was started. */
@@ -58,8 +62,10 @@ export async function bootGuest(t: Assertions, options: GuestOptions): Promise<G
     ...['-accel', 'tcg', '-m', '256', '-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
     ...['-kernel', kernel.image, '-initrd', initrd, '-append', 'console=ttyS0 panic=-1 quiet'],
     ...['-drive', `file=${options.image},${drive}`],
+    ...(options.args ?? []),
   ];
-  const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const [command, ...first] = [...(options.through ?? []), 'qemu-system-x86_64'];
+  const child = spawn(command!, [...first, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => {
     text += chunk;

@@ -79,6 +79,11 @@ export class Host {
     return runDog(this, args, options);
   }
 
+  /** A command that becomes, on this host's network, the command that follows it. */
+  get through(): readonly string[] {
+    return this.#network.through(this.number);
+  }
+
   /** Runs a program on this host's network: qemu, fio, whatever is to reach other hosts, or a mount. See `run`. */
   exec([command, ...args]: readonly [string, ...string[]], options?: RunOptions): Promise<RunResult> {
     const [enter, ...rest] = this.#network.through(this.number);
