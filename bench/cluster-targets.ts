@@ -1,8 +1,9 @@
 /** Three hosts with three copies, and GlusterFS with as many, all on one machine's loopback and disk. */
+import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMounted, killGroup, trackMount, unmount } from '../test/helpers/cleanup.js';
-import { isRunning, treeOf } from '../test/helpers/proc.js';
+import { executableOf, isRunning, treeOf } from '../test/helpers/proc.js';
 import { must } from '../test/helpers/run.js';
 import { DOG, SHEEP } from '../test/helpers/sheep.js';
 import { until } from '../test/helpers/until.js';
@@ -56,10 +57,17 @@ async function startSheep(base: string): Promise<Target> {
   };
 }
 
-/** The stores of the hosts, which are no children of theirs. */
+/** The stores of the hosts, which are no children of theirs: each runs in its host's directory. */
 function etcds(base: string): number[] {
-  void base;
-  return [];
+  const running = readdirSync('/proc').map(Number).filter(Number.isInteger);
+  return running.filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`).startsWith(`${base}/`) && executableOf(pid)?.endsWith('/etcd');
+    } catch {
+      // It has ended.
+      return false;
+    }
+  });
 }
 
 async function startGluster(base: string): Promise<Target> {

@@ -15,6 +15,15 @@ import { TapCounter } from './helpers/tap.js';
 const DIRECTORY = fileURLToPath(new URL('.', import.meta.url));
 /** Between asking a file that took too long to end, and killing it. */
 const GRACE_MS = 5000;
+/**
+ * Files that have the machine to themselves, as they measure how long something takes, or how much space there is, or keep
+ * all of its cores busy by themselves. Of the others, FILES_AT_ONCE run at a time: most of them wait most of the time.
+ */
+const ALONE: ReadonlySet<string> = new Set([
+  ...['coreutils', 'daemon', 'enospc', 'fio', 'hosts-harness', 'power-cut', 'power-cut-daemon', 'resend', 'restart'],
+  ...['simulation-mutants', 'simulation-runs', 'store-room', 'store-scale', 'store-space'],
+]);
+const FILES_AT_ONCE = 2;
 /** Failed assertions of a file that the summary repeats. */
 const FAILURES_SHOWN = 5;
 
@@ -53,10 +62,20 @@ async function main(): Promise<void> {
     return;
   }
 
+  const wanted = program.args.length > 0 ? program.args.map(toName) : names;
   const results: FileResult[] = [];
-  for (const name of program.args.length > 0 ? program.args.map(toName) : names) {
-    results.push(await runFile(name, deadlineSeconds * 1000));
-  }
+  const run = async (waiting: string[], isShown: boolean) => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      results.push(await runFile(name, deadlineSeconds * 1000, isShown));
+    }
+  };
+  const together = wanted.filter((name) => !ALONE.has(name));
+  const atOnce = together.length > 1 ? FILES_AT_ONCE : 1;
+  await Promise.all(Array.from({ length: atOnce }, () => run(together, atOnce === 1)));
+  await run(
+    wanted.filter((name) => ALONE.has(name)),
+    true,
+  );
   process.exitCode = summarize(results);
 }
 
@@ -72,21 +91,32 @@ function toName(path: string): string {
   return basename(path).replace(/\.test\.[jt]s$/, '');
 }
 
-async function runFile(name: string, deadlineMs: number): Promise<FileResult> {
-  process.stdout.write(`\n# ${name}\n`);
+/** What it prints is shown as it comes where `isShown`, else in one piece when it has ended. */
+async function runFile(name: string, deadlineMs: number, isShown: boolean): Promise<FileResult> {
+  let held = `\n# ${name}\n`;
+  const show = (text: string) => {
+    held += text;
+    if (isShown) flush();
+  };
+  const flush = () => {
+    process.stdout.write(held);
+    held = '';
+  };
+  show('');
   const result: FileResult = { name, counter: new TapCounter(), trouble: [] };
   const temporary = await temporaryRoot();
   const child = spawn(process.execPath, [join(DIRECTORY, `${name}.test.js`)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: temporary },
     detached: true,
   });
   const group = child.pid!;
   track(group);
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    process.stdout.write(text);
+    show(text);
     result.counter.add(text);
   });
+  child.stderr.setEncoding('utf8').on('data', show);
 
   let late = false;
   const timers = [
@@ -99,7 +129,7 @@ async function runFile(name: string, deadlineMs: number): Promise<FileResult> {
   ];
   const how = await new Promise<string>((resolve, reject) => {
     child.on('error', reject);
-    child.on('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    child.on('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
   for (const timer of timers) clearTimeout(timer);
   killGroup(group);
@@ -111,7 +141,8 @@ async function runFile(name: string, deadlineMs: number): Promise<FileResult> {
     result.trouble.push('tests nothing');
   const left = await putAwayWhatIsLeft(temporary);
   if (left.length > 0) result.trouble.push(`left behind: ${left.join(', ')}`);
-  for (const trouble of result.trouble) process.stdout.write(`not ok - ${name}: ${trouble}\n`);
+  for (const trouble of result.trouble) show(`not ok - ${name}: ${trouble}\n`);
+  flush();
   return result;
 }
 

@@ -19,7 +19,7 @@ export function addClusterCommands(program: Command): void {
   cluster.command('info').description('show what it is made of').option('--json', 'in JSON').action(info);
   cluster
     .command('shutdown')
-    .description('end the daemon in order: everything written, everything unmounted')
+    .description('end all hosts in order: everything written, everything unmounted')
     .option('--force', 'also when images are in use')
     .action(shutdown);
   addTokenCommand(cluster);

@@ -54,6 +54,10 @@ export class LoneMembership implements Membership {
     // There is nobody whom it concerns.
   }
 
+  async keepsStore(): Promise<boolean> {
+    return true;
+  }
+
   close(): Promise<void> {
     this.hosts.close();
     return this.coordination.close();

@@ -18,5 +18,7 @@ export interface Membership {
   readonly shutdown: ClusterShutdown | null;
   /** This host takes part in the cluster from now on. */
   serve(cluster: { map(): ClusterMap; conducts(): boolean }): void;
+  /** Whether a host runs a member of what all agree by: it cannot go before another one does. Rejects as the store does. */
+  keepsStore(host: string): Promise<boolean>;
   close(): Promise<void>;
 }

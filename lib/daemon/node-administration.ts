@@ -1,17 +1,21 @@
 import { aliveKey } from '../cluster/alive-record.js';
 import { changeHost } from '../cluster/change-host.js';
-import type { Clock } from '../cluster/clock.js';
-import type { ClusterMap, Standing } from '../cluster/cluster-map.js';
+import { type Clock, pause } from '../cluster/clock.js';
+import { type ClusterMap, type Standing, zonesForData } from '../cluster/cluster-map.js';
 import { bestCopies, ForceRemovalError, groupsOnlyOn } from '../cluster/force-removal.js';
 import { type HostRecord, hostKey } from '../cluster/host-record.js';
 import type { HostsWatch } from '../cluster/hosts-watch.js';
 import { type Image, imagesAtRisk } from '../cluster/images-at-risk.js';
+import { isUnavailable } from '../cluster/patient-coordination.js';
 import { removeByForce } from '../cluster/remove-by-force.js';
 import { AdministrationError, type ForcedRemoval, type WorkStatus } from '../control/administration.js';
 import type { Works } from '../control/works.js';
 import type { Coordination } from '../coordination/coordination.js';
 import { directoriesKey } from './disk-directories.js';
 import { reportKey } from './host-report.js';
+
+/** Between two looks whether another host has taken over what one keeps that is to go. */
+const STORE_LOOK_MS = 1000;
 
 export interface NodeAdministrationOptions {
   readonly coordination: Coordination;
@@ -21,6 +25,8 @@ export interface NodeAdministrationOptions {
   readonly ttlMs: number;
   readonly pgs: number;
   map(): ClusterMap;
+  /** See Membership. */
+  keepsStore(host: string): Promise<boolean>;
   /** Resolves when another map was adopted. */
   nextMap(): Promise<void>;
   /** What may lose something when a host is given up. */
@@ -44,6 +50,7 @@ export class NodeAdministration {
     const record = this.#find(which);
     if (record.standing === 'out') throw this.#isLeaving(record);
     this.#checkOthers(record);
+    this.#checkZones(record);
     await this.#setStanding(record, 'draining');
     return this.#options.works.start(`drain ${record.id}`, `draining host ${record.name}`, 'groups', (report, signal) =>
       this.#emptied(record, report, signal),
@@ -95,6 +102,7 @@ export class NodeAdministration {
       'groups',
       async (report, signal) => {
         await this.#emptied(record, report, signal);
+        await this.#storeKept(record, signal);
         await this.#forget(record);
       },
     );
@@ -121,6 +129,18 @@ export class NodeAdministration {
     return Object.values(tables)
       .flat()
       .filter(({ acting, insync }) => acting.some(isOn) || insync.some(isOn)).length;
+  }
+
+  /** Resolves when the host keeps nothing any more that all agree by: others have taken that over. */
+  async #storeKept({ id }: HostRecord, signal: AbortSignal): Promise<void> {
+    const { keepsStore, clock } = this.#options;
+    const isNeeded = () =>
+      keepsStore(id).catch((error) => {
+        // A member that comes or goes costs moments; it is asked again.
+        if (isUnavailable(error)) return true;
+        throw error;
+      });
+    while (await isNeeded()) await abortable(pause(clock, STORE_LOOK_MS), signal);
   }
 
   /** Its admission ends with its record, everywhere. */
@@ -158,6 +178,23 @@ export class NodeAdministration {
     });
     if (others.length > 0) return;
     throw new AdministrationError('INVALID', `no other host could take what ${name} has`, 'add another host first');
+  }
+
+  /** Draining lowers no number of copies: where every zone has one, it would never end. */
+  #checkZones({ id, name }: HostRecord): void {
+    const { hosts, map } = this.#options;
+    const zones = new Set<string>();
+    for (const other of hosts.records) {
+      if (other.id !== id && other.standing === 'in' && other.disks.length > 0) zones.add(other.zone);
+    }
+    const copies = Math.max(0, ...Object.keys(map().tables).map(Number));
+    const held = zonesForData(map());
+    if (zones.size >= Math.min(copies, held)) return;
+    throw new AdministrationError(
+      'INVALID',
+      `images have up to ${copies} copies, and without ${name} there are hosts for ${zones.size}`,
+      `add another host first, or give the host up with fewer copies: 'dog node remove ${name}'`,
+    );
   }
 
   #isLeaving({ name }: HostRecord): AdministrationError {

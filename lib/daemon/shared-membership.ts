@@ -94,7 +94,9 @@ export class SharedMembership implements Membership {
     });
     if (configuration.etcd.length === 0)
       await own.resume(etcdHost({ id: host, zone: configuration.zone }, address(), true));
-    const coordination = (await access.connect(() => true))!;
+    // Whoever waits for others may be told not to.
+    context.link.onStop(() => void own.stop().finally(() => process.exit(0)));
+    const coordination = await access.connect();
     const hosts = new HostsWatch(new PatientCoordination(coordination, clock));
     hosts.onChange(() => network.setHosts(hosts.records));
     await hosts.open();
@@ -133,6 +135,12 @@ export class SharedMembership implements Membership {
       ...{ coordination, hosts, access, own, address, clock, log },
       ...cluster,
     });
+  }
+
+  async keepsStore(host: string): Promise<boolean> {
+    const { access, context } = this.#parts;
+    if (context.configuration.etcd.length > 0) return false;
+    return (await access.administration.members()).some(({ name }) => name === host);
   }
 
   async close(): Promise<void> {

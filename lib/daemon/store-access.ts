@@ -79,10 +79,10 @@ export class StoreAccess {
     return this.#members;
   }
 
-  /** Resolves when the store answers, however long that takes; `isWanted` false ends it with null. */
-  async connect(isWanted: () => boolean): Promise<EtcdCoordination | null> {
+  /** Resolves when the store answers, however long that takes. */
+  async connect(): Promise<EtcdCoordination> {
     const { clock, log } = this.#options;
-    for (let saidAtMs = clock.elapsedMs(); isWanted(); ) {
+    for (let saidAtMs = clock.elapsedMs(); ; ) {
       try {
         this.#store = await openEtcd(this.#etcdOptions());
         return this.#store;
@@ -95,7 +95,6 @@ export class StoreAccess {
         await pause(clock, RETRY_MS);
       }
     }
-    return null;
   }
 
   /** For the members of a store that hosts run; to be closed with this. */

@@ -2,8 +2,8 @@ import { AdministrationError, type Token } from '../control/administration.js';
 
 /** Seconds that a token is good for unless told otherwise, and at most. */
 const TTL_SECONDS = 60 * 60 * 24; // a day
-const TTL_SECONDS_MAX = TTL_SECONDS * 365;
-const USES_MAX = 1000;
+const TTL_SECONDS_MAX = TTL_SECONDS * 366;
+const USES_MAX = 9999;
 
 export interface TokensOptions {
   /** Null: this host is alone, and others cannot join yet. */

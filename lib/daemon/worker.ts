@@ -86,6 +86,7 @@ class Worker {
     this.#undo.push(() => state.undo());
     if (configuration.join !== null || state.identity.joining) {
       const { joinUnlessDone } = await import('./joining.js');
+      this.#link.onStop(() => void this.giveUp().finally(() => process.exit(0)));
       await joinUnlessDone(state, configuration, this.#log);
     }
     const clock = new HostClock();
@@ -139,6 +140,7 @@ class Worker {
       return new NodeAdministration({
         ...{ coordination: membership.coordination, clock, hosts, works, pgs: PGS_DEFAULT },
         ...{ ttlMs: NEXT_MAP_DEFAULTS.ttlMs, map: () => disks.cluster.map, nextMap: () => disks.cluster.nextChange() },
+        keepsStore: (id) => membership.keepsStore(id),
         images: () => vdis.images(),
       });
     };
