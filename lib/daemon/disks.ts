@@ -49,8 +49,6 @@ export class HostDisks {
   static async open(options: HostDisksOptions): Promise<HostDisks> {
     const { state, coordination } = options;
     const { host } = state.identity;
-    // A start is the administrator's word on what failed before; a restart of the worker is not.
-    if (!options.tolerant) await state.host.forgetFailedDisks();
     const directories = await DiskDirectories.open(coordination, host);
     const disks = new Map<number, HostDisk>();
     const made: DiskEntry[] = [];
@@ -59,6 +57,8 @@ export class HostDisks {
       for (const entry of directories.entries) {
         disks.set(entry.number, await openDisk(entry, options, directories));
       }
+      // Each keeps that itself now, until a map has shown it absent: before, a start that came to nothing would lose it.
+      if (!options.tolerant) await state.host.forgetFailedDisks();
       const open = [...disks.values()].flatMap(({ disk }) => disk ?? []);
       const cluster = await HostCluster.open({
         ...{ ...options, host, state: state.host, disks: open },
@@ -281,14 +281,16 @@ interface Parts {
 async function openDisk(entry: DiskEntry, options: HostDisksOptions, directories: DiskDirectories): Promise<HostDisk> {
   const { cluster, host } = options.state.identity;
   const identity = { cluster, host, disk: entry.number };
-  if (options.state.host.failedDisks.includes(entry.number)) {
+  const hasFailed = options.state.host.failedDisks.includes(entry.number);
+  // A start is the administrator's word on what failed before; a restart of the worker is not.
+  if (hasFailed && options.tolerant) {
     return { entry, disk: null, device: -1, problem: 'it failed before this worker was started' };
   }
   try {
     if (entry.state === 'new') await formatUnlessDone(entry.directory, identity);
     const { host: remembered } = options.state;
     const opens = remembered.opensOf(entry.number);
-    const disk = await Disk.open(entry.directory, { ...identity, opens }, { replicated: true });
+    const disk = await Disk.open(entry.directory, { ...identity, opens }, { replicated: true, hasFailed });
     await remembered.storeOpens(entry.number, disk.record.opens);
     if (entry.state === 'new') await directories.setState(entry.number, 'ok');
     const { dev: device } = await stat(entry.directory);

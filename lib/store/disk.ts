@@ -52,6 +52,11 @@ export interface DiskOptions {
   replicated?: boolean;
   /** Of this disk alone, for its ring; the disk's own unless set. In memory (/dev/shm), a slow disk holds nobody up. */
   ringDirectory?: string;
+  /**
+   * It failed under an earlier process: what was not synced then may be gone, as after a power cut. True until an open of
+   * it has succeeded, which keeps it as `wasAway`.
+   */
+  hasFailed?: boolean;
   system?: System;
 }
 
@@ -111,7 +116,7 @@ export class Disk extends EventEmitter<DiskEvents> {
   /** Cleared by the first clone that the file system refuses. */
   clones = true;
   /**
-   * Its device was away under the present kernel: what was not synced may be gone, of which the boot id says nothing to
+   * Its device was away, or it failed, under the present kernel: what was not synced may be gone, of which the boot id says nothing to
    * others. So it stays, for later processes too, until `seenAbsent`.
    */
   wasAway = false;
@@ -203,7 +208,7 @@ export class Disk extends EventEmitter<DiskEvents> {
       const flags = constants.O_RDONLY | constants.O_DIRECTORY;
       anchor = new Anchor(directory, await promised<number>((done) => files.open(directory, flags, 0, done)));
       disk = new Disk(anchor, directory, record, lock, options);
-      await disk.#start(attachment);
+      await disk.#start(attachment, options.hasFailed ?? false);
       return disk;
     } catch (error) {
       disk?.ring?.close();
@@ -215,14 +220,14 @@ export class Disk extends EventEmitter<DiskEvents> {
   }
 
   /** `attachment`: of its device, before the index was opened. */
-  async #start(attachment: string): Promise<void> {
+  async #start(attachment: string, hasFailed: boolean): Promise<void> {
     // What was opened by its path is of the same mount as the anchor.
     await this.#health.start(attachment);
     const bootId = this.system.bootId();
     const boot = bootOf(bootId, attachment);
     const known = this.index.bootId !== '';
     const clean = this.index.clean || !known;
-    const rebooted = known && !isSameBoot(this.index.bootId, boot);
+    const rebooted = known && (hasFailed || !isSameBoot(this.index.bootId, boot));
     this.wasAway = known && isSameBoot(this.index.bootId, bootId) && (rebooted || this.index.away);
     this.#boot = boot;
     await this.#keepIndex(known);
