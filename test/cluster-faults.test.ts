@@ -45,7 +45,7 @@ async function write(host: Host, name: string): Promise<number> {
     {
       ...{ filename: join(host.mount, name), size: FILE_BYTES, rw: 'randrw', bs: '4k', direct: 1 },
       ...{ ioengine: 'libaio', iodepth: 8, time_based: true, runtime: RUN_S, rate_iops: '200,200' },
-      ...{ verify: 'crc32c', verify_backlog: 64, verify_fatal: 1, fsync: 32, do_verify: 1 },
+      ...{ verify: 'crc32c', verify_backlog: 64, verify_fatal: 1, verify_state_save: 0, fsync: 32, do_verify: 1 },
     },
     (RUN_S + 120) * 1000,
   );

@@ -18,7 +18,15 @@ test('a guest writes while a host joins and another one leaves, and nothing is l
   const writing = fio(
     {
       ...{ filename: image, size: FILE_BYTES, rw: 'randwrite', bs: '4k', direct: 1, ioengine: 'libaio', iodepth: 4 },
-      ...{ time_based: true, runtime: 45, rate_iops: 150, verify: 'crc32c', verify_backlog: 64, verify_fatal: 1 },
+      ...{
+        time_based: true,
+        runtime: 45,
+        rate_iops: 150,
+        verify: 'crc32c',
+        verify_backlog: 64,
+        verify_fatal: 1,
+        verify_state_save: 0,
+      },
     },
     WORK_DEADLINE_MS,
   );

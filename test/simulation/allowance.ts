@@ -60,10 +60,24 @@ export class Allowance {
   #isSurvived(destroyed: ReadonlySet<number>, without: ReadonlySet<string>): boolean {
     return this.#groups().every(({ acting, insync }) => {
       if (!insync.some((disk) => destroyed.has(disk))) return true;
-      // Of one that stands still all who are in sync are known, and nobody is called down any more.
-      if (acting.length === 0) return insync.some((disk) => !destroyed.has(disk) && this.#isThere(disk));
+      // Of one that stands still all who are in sync are known, and nobody is called down any more. But it may be about to
+      // restart with any one of them that was there a moment ago, and then that one alone is in sync.
+      if (acting.length === 0) {
+        if (insync.some((disk) => destroyed.has(disk) && this.#mayBeChosen(disk))) return false;
+        return insync.some((disk) => !destroyed.has(disk) && this.#isThere(disk));
+      }
       return acting.some((disk) => insync.includes(disk) && !destroyed.has(disk) && this.#isSafe(disk, without));
     });
+  }
+
+  /** Whether the conductor may have heard of it, and not yet that it is gone. */
+  #mayBeChosen(number: number): boolean {
+    const { hosts, scheduler, mapOptions } = this.#world;
+    const host = hosts.find(({ disks }) => disks.slot(number) !== undefined);
+    if (host === undefined) return false;
+    const open = host.run?.disks.find((disk) => disk.number === number);
+    if (open && !open.failed) return true;
+    return scheduler.nowMs - (this.#renewedMs.get(host.id) ?? Number.NEGATIVE_INFINITY) < mapOptions.ttlMs;
   }
 
   /** Whether what it has will be there again. */
