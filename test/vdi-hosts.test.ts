@@ -1,5 +1,6 @@
 import { test } from 'brittle';
 import { type Coordination, CoordinationError } from '../lib/coordination/coordination.js';
+import type { Reply } from '../lib/replication/messages.js';
 import { OBJECT_BYTES } from '../lib/replication/object-io.js';
 import type { ReplicatedImage } from '../lib/replication/replicated-image.js';
 import { decodeWriter, encodeWriter, NO_WRITER, writerKey } from '../lib/replication/writer-record.js';
@@ -294,6 +295,57 @@ test('who is asked for a role that it gives away just then answers, whoever has 
       });
     await after(world, 10_000);
     t.ok(isAnswered);
+  });
+});
+
+/** A write whose answers are held back until `answer` is called, and the flushes that its writer has begun since. */
+async function writeWithoutAnswer(world: World, image: Vdi) {
+  const writer = (image.objects as ReplicatedImage).role.writer!;
+  const hear = writer.replied.bind(writer);
+  const late: Reply[] = [];
+  writer.replied = (reply) => late.push(reply);
+  const written = image.write(0, filled(KIB, 2));
+  await after(world, 100);
+  writer.replied = hear;
+  const begin = writer.flush.bind(writer);
+  const held = { written, flushes: 0, answer: () => late.map(hear) };
+  writer.flush = (chain) => {
+    held.flushes++;
+    return begin(chain);
+  };
+  return held;
+}
+
+test('who has not given a role in time goes on as before, and flushes for nobody any more', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
+    await first.write(0, filled(KIB, 1));
+    const held = await writeWithoutAnswer(world, first);
+    const { role } = first.objects as ReplicatedImage;
+    t.absent(
+      await role.release('host2', { type: 'release', vdi: first.id, generation: 1, incarnation: 1, request: 1 }),
+    );
+    t.ok(held.flushes > 0);
+    held.flushes = 0;
+    await after(world, 10_000);
+    t.is(held.flushes, 0);
+    held.answer();
+    await held.written;
+    t.alike(await contents(first, 0, KIB), filled(KIB, 2));
+  });
+});
+
+test('a role that cannot be given before a write is done is not flushed all the time, however often it is asked for', async (t) => {
+  await onThreeHosts(async (world) => {
+    const [first, second] = (await openAll(world, 'a', OBJECT_BYTES)) as [Vdi, Vdi];
+    await first.write(0, filled(KIB, 1));
+    const held = await writeWithoutAnswer(world, first);
+    const next = second.write(KIB, filled(KIB, 3));
+    await after(world, 20_000);
+    t.ok(held.flushes > 0 && held.flushes <= 200, `${held.flushes} flushes in 20 seconds`);
+    held.answer();
+    await Promise.all([held.written, next]);
+    t.alike(await contents(first, 0, 2 * KIB), Buffer.concat([filled(KIB, 2), filled(KIB, 3)]));
   });
 });
 

@@ -3,7 +3,7 @@ import { test } from 'brittle';
 import type { MapGroup } from '../lib/cluster/cluster-map.js';
 import { ACTIVE_OBJECTS_HIGH, ACTIVE_OBJECTS_MAX, CHANGES_MAX } from '../lib/replication/writer.js';
 import { CHAIN, mapOf, write } from './helpers/member-script.js';
-import { settle, WriterScript } from './helpers/writer-script.js';
+import { Settled, settle, WriterScript } from './helpers/writer-script.js';
 
 /** One group, which every index of these tests that is a multiple of 4 belongs to. */
 function group(epoch: number, fields: Partial<MapGroup>) {
@@ -498,6 +498,30 @@ test('nothing is clean before it is flushed and retired', async (t) => {
   t.absent(script.writer.isClean, 'nobody has heard of it');
   script.heard();
   t.ok(script.writer.isClean);
+});
+
+test('changes and retirements that are done wake who waits for the writer to settle, and flushes do not', async (t) => {
+  const script = new WriterScript(mapOf(1));
+  script.change(0);
+  const untilChanged = new Settled(script.writer.settles());
+  await script.answer(1);
+  t.ok(untilChanged.isPending, 'others have not answered');
+  await script.flushed();
+  t.ok(untilChanged.isPending);
+  await script.answer();
+  t.absent(untilChanged.isPending);
+  const untilRetired = new Settled(script.writer.settles());
+  await script.flushed();
+  script.writer.retire();
+  await settle();
+  t.ok(untilRetired.isPending);
+  script.heard();
+  await settle();
+  t.absent(untilRetired.isPending);
+  const untilStopped = new Settled(script.writer.settles());
+  script.writer.stop();
+  await settle();
+  t.absent(untilStopped.isPending);
 });
 
 test('looking at an index asks all of acting, makes nothing active and leaves nothing to flush', async (t) => {

@@ -451,7 +451,10 @@ export class WriterRole {
   }
 
   async #giveTo(writer: Writer, to: WriterRecord['holder']): Promise<boolean> {
-    if (!(await this.#within(this.#clean(writer)))) return false;
+    const handOver = new AbortController();
+    const isClean = await this.#within(this.#clean(writer, handOver.signal));
+    handOver.abort();
+    if (!isClean) return false;
     const stored = await this.#store.read().catch(() => null);
     if (!stored) return false;
     if (stored.record.generation !== writer.generation) {
@@ -466,12 +469,18 @@ export class WriterRole {
     return given === true;
   }
 
-  /** Flushes and retires until nothing of a closed writer may differ between copies; false where the role was lost. */
-  async #clean(writer: Writer): Promise<boolean> {
+  /**
+   * Flushes and retires until nothing of a closed writer may differ between copies; false where the role was lost, or it
+   * was given up: whoever gives up has to say so, since the writer is used again.
+   */
+  async #clean(writer: Writer, givenUp?: AbortSignal): Promise<boolean> {
     while (!writer.stopped && !writer.isClean) {
-      if (!(await writer.flush(this.#options.chain()))) return false;
+      // What is done during the flush may be what the next one covers.
+      const settled = writer.settles();
+      if (!(await writer.flush(this.#options.chain())) || givenUp?.aborted) return false;
       writer.retire();
-      if (!writer.isClean) await Promise.race([writer.replies(), this.#pause()]);
+      if (!writer.isClean) await Promise.race([settled, this.#pause()]);
+      if (givenUp?.aborted) return false;
     }
     return !writer.stopped;
   }

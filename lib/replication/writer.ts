@@ -244,7 +244,7 @@ export class Writer {
 
   /** Resolves when nothing is on its way that changes the index, or the writer was stopped. */
   async idle(index: number): Promise<void> {
-    while (this.#isChanging(index)) await this.replies();
+    while (this.#isChanging(index)) await this.settles();
   }
 
   #isChanging(index: number): boolean {
@@ -286,7 +286,6 @@ export class Writer {
   endDirect(change: DirectChange): void {
     if (this.#operations.get(change.sequence) !== change || change.since !== this.#group(change.pg).since) return;
     this.#end(change);
-    if (this.#awaiting.length > 0) this.#wake();
   }
 
   /** It may not be answered as it is. */
@@ -391,8 +390,11 @@ export class Writer {
     }
   }
 
-  /** Resolves with the next answer, or when the writer is stopped. */
-  replies(): Promise<void> {
+  /**
+   * Resolves when one more change or retirement is done, or when the writer is stopped: each wakes whoever waits only once.
+   * A flush does not: two that flush while a change is under way would wake each other with that, for ever.
+   */
+  settles(): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       this.#awaiting.push(resolve);
@@ -400,19 +402,16 @@ export class Writer {
   }
 
   #wake(): void {
+    if (this.#awaiting.length === 0) return;
     for (const resolve of this.#awaiting.splice(0)) resolve();
   }
 
-  replied(reply: Reply): void {
-    this.#replied(reply);
-    if (this.#awaiting.length > 0) this.#wake();
-  }
-
-  #replied({ request, refusal, body }: Reply): void {
+  replied({ request, refusal, body }: Reply): void {
     const retirement = this.#retirements.get(request);
     if (retirement) {
       this.#retirements.delete(request);
       if (refusal?.reason === 'map') this.#reactivate(retirement);
+      else this.#wake();
       return;
     }
     const asker = this.#requests.get(request);
@@ -540,6 +539,7 @@ export class Writer {
       object.touched = this.#flushesBegun;
     }
     operation.resolve(operation.answers);
+    this.#wake();
     if (this.#held.length === 0) return;
     this.#admitHeld();
     this.#makeRoom();
