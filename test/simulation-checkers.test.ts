@@ -38,3 +38,23 @@ test('copies that have still to merge a layer may end elsewhere', async (t) => {
     t.is(image.family.merging.length, 0);
   });
 });
+
+test('a copy that has still active what others have retired is no different for that', async (t) => {
+  await onThreeHosts(async (world) => {
+    const run = world.hosts[0]!.run!;
+    const { id } = await run.vdis.create('a', { size: OBJECT_BYTES, mode: 0o600, uid: 0, gid: 0, copies: 2 });
+    const model = new ImageModel(new WriteNumbers());
+    const image = new SimulatedImage(world, { vdi: id, name: 'a', copies: 2, indexes: 1, model });
+    await image.on(run);
+    const { family, layers } = image.chain;
+    const { layer } = layers[0]!;
+    const [number] = world.map.tables[2]![image.pgOf(0)]!.acting;
+    const disk = world.hosts.flatMap((host) => host.run!.disks).find((each) => each.number === number)!;
+    await disk.index.commit(() => {
+      const order = { vdi: id, generation: 1, sequence: 0 };
+      disk.activity.record(disk.layer(family, layer), 0, world.map.epoch, order);
+    });
+    await new Checkers(world, { images: [image] }).check();
+    t.ok(disk.index.isActive(family, 0, layer));
+  });
+});
