@@ -20,8 +20,22 @@ const GRACE_MS = 5000;
  * all of its cores busy by themselves. Of the others, FILES_AT_ONCE run at a time: most of them wait most of the time.
  */
 const ALONE: ReadonlySet<string> = new Set([
-  ...['coreutils', 'daemon', 'enospc', 'fio', 'hosts-harness', 'power-cut', 'power-cut-daemon', 'resend', 'restart'],
-  ...['simulation-mutants', 'simulation-runs', 'store-room', 'store-scale', 'store-space'],
+  ...[
+    'coreutils',
+    'daemon',
+    'discovery',
+    'discovery-lan',
+    'enospc',
+    'fio',
+    'hosts-harness',
+    'join',
+    'net-links',
+    'power-cut',
+    'power-cut-daemon',
+    'resend',
+    'restart',
+  ],
+  ...['simulation-mutants', 'simulation-runs', 'store-room', 'store-scale', 'store-space', 'swarm-connection'],
 ]);
 const FILES_AT_ONCE = 2;
 /** Failed assertions of a file that the summary repeats. */

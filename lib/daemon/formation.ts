@@ -31,7 +31,14 @@ const RETRY_MS = 100;
  * Rejects with AdministrationError; then nothing has changed.
  */
 export async function formCluster(local: HeldCoordination, context: MembershipContext): Promise<void> {
-  const { state, configuration, log, link } = context;
+  const { state, configuration, log } = context;
+  if (!context.mayRestart()) {
+    throw new AdministrationError(
+      'IN_USE',
+      'images are open, and would not be any more: with this kernel, or libfuse, the daemon cannot start anew under guests',
+      'stop the guests, and ask again',
+    );
+  }
   const { cluster, host } = state.identity;
   const listen = parseHostPort(configuration.listen);
   const [ip] = addressesToTell(listen.host, networkInterfaces());
@@ -73,7 +80,7 @@ export async function formCluster(local: HeldCoordination, context: MembershipCo
     throw refusal(error);
   }
   log.info('other hosts can join this one from now on');
-  link.restartSoon();
+  context.restartSoon();
 }
 
 async function makeCredentials(directory: string, cluster: string, host: string, ips: string[]): Promise<void> {

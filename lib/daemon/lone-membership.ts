@@ -16,6 +16,10 @@ export interface MembershipContext {
   readonly configuration: Configuration;
   readonly log: Logger;
   readonly link: SupervisorLink;
+  /** Whether nobody loses an open file when another worker takes this one's place. */
+  mayRestart(): boolean;
+  /** Has another worker take this one's place, once what is being answered is answered. */
+  restartSoon(): void;
 }
 
 /** Where the engine of a host alone keeps what is agreed on, below the state directory. */

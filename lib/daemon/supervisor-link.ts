@@ -3,9 +3,6 @@ import { promisify } from 'node:util';
 import type { Negotiated } from '../fuse/session.js';
 import { RESTART_CODE, type SupervisorMessage, type WorkerMessage } from './messages.js';
 
-/** For an answer of the control socket to be on its way. */
-const RESTART_DELAY_MS = 50;
-
 /** What the supervisor refused; the message is one line. */
 export class MountRefused extends Error {
   readonly code = 'MOUNT_REFUSED';
@@ -59,9 +56,9 @@ export class SupervisorLink {
     return answer.type === 'unmounted' && answer.busy;
   }
 
-  /** Ends this worker, as a crash would, so that another one takes its place; what is being answered is answered before. */
-  restartSoon(): void {
-    setTimeout(() => process.exit(RESTART_CODE), RESTART_DELAY_MS);
+  /** Ends this worker, as a crash would, so that another one takes its place. */
+  restart(): never {
+    process.exit(RESTART_CODE);
   }
 
   /** `listener` is called once the daemon is to end, at once if that was said already. */

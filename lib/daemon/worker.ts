@@ -29,7 +29,7 @@ import { HostDisks } from './disks.js';
 import { REPORTED_OPENS_MAX } from './host-report.js';
 import { HostReports } from './host-reports.js';
 import { type Logger, makeLogger } from './log.js';
-import { LOCAL_STORE, LoneMembership } from './lone-membership.js';
+import { LOCAL_STORE, LoneMembership, type MembershipContext } from './lone-membership.js';
 import type { Membership } from './membership.js';
 import { DEVICE_FD, POLL_FD } from './messages.js';
 import { NodeAdministration } from './node-administration.js';
@@ -39,6 +39,8 @@ import { MountRefused, SupervisorLink } from './supervisor-link.js';
 import { Tokens } from './tokens.js';
 import { VERSION } from './version.js';
 
+/** For an answer of the control socket to be on its way. */
+const RESTART_DELAY_MS = 50;
 /** Of each part; in a cluster the longest wait is for hosts to be called down. */
 const CLOSE_MS_MAX = 30_000;
 
@@ -63,8 +65,12 @@ class Worker {
   /** What this start has made and takes back if it is refused after all. */
   readonly #undo: (() => void)[] = [];
   readonly #operations = new Map<string, OperationMetrics>();
+  /** Whether what guests have open outlives this process: the kernel sends again what was in flight. */
+  #isResumable = false;
+  #isRestarting = false;
   #administration: DaemonAdministration | null = null;
   #served: Served | null = null;
+  #openFiles = () => 0;
   #stopping: Promise<void> | null = null;
 
   constructor(configuration: Configuration, link: SupervisorLink) {
@@ -94,6 +100,7 @@ class Worker {
     const { network, hosts } = membership;
     const isAlone = network === null;
     const handles = this.#keep('handles', new Handles(state.directory('handles'), bootId()));
+    this.#openFiles = () => handles.size;
     // Guests wait for a store that does not answer; the heartbeat does not.
     const coordination = isAlone ? membership.coordination : new PatientCoordination(membership.coordination, clock);
     // Before any disk is looked at: what is deleted of it, or merged, goes by the families.
@@ -181,11 +188,15 @@ class Worker {
     this.#link.ready();
     this.#log.info(`ready${resume === null ? '' : ' again'}: images are in ${mountPoint}`);
     await this.#served.closed;
-    await this.stop();
+    if (!this.#isRestarting) await this.stop();
   }
 
   async #openMembership(state: StateDirectory, clock: Clock): Promise<Membership> {
-    const context = { state, clock, configuration: this.#configuration, log: this.#log, link: this.#link };
+    const context: MembershipContext = {
+      ...{ state, clock, configuration: this.#configuration, log: this.#log, link: this.#link },
+      mayRestart: () => this.#isResumable || this.#openFiles() === 0,
+      restartSoon: () => setTimeout(() => void this.#restart(), RESTART_DELAY_MS),
+    };
     // A process that has moved what is agreed on may have died before it could say so here.
     if (!state.isShared && (await whereStoreIs(state.directory(LOCAL_STORE), etcdDirectory(state))) === 'etcd') {
       state.setShared(state.identity.cluster);
@@ -238,6 +249,13 @@ class Worker {
     });
     // Closed last: who asked the daemon to end takes the end of its socket for that.
     this.#opened.unshift({ name: 'control socket', close: () => control.close() });
+  }
+
+  async #restart(): Promise<void> {
+    // What libfuse has mounted ends with this process, but not at once.
+    this.#isRestarting = true;
+    if (this.#configuration.fuse === 'native') await this.#served?.unmount();
+    this.#link.restart();
   }
 
   /** Its admission has ended, and with it all that its guests could do. */
@@ -306,12 +324,16 @@ class Worker {
   }
 
   #serveKernel(operations: Operations, mountPoint: string, resume: Negotiated | null): Served {
+    this.#isResumable = resume?.resend ?? false;
     const session = new Session({
       device: DEVICE_FD,
       pollDevice: POLL_FD,
       operations,
       resume,
-      onNegotiated: (negotiated) => this.#link.negotiated(negotiated),
+      onNegotiated: (negotiated) => {
+        this.#isResumable = negotiated.resend;
+        this.#link.negotiated(negotiated);
+      },
       onDefect: (error, request) => this.#log.error(error as Error, `defect while serving ${request}`),
       meter: (request) => {
         const meter = new OperationMetrics();
