@@ -96,9 +96,9 @@ test('links go by a stream of the swarm where there is no TCP', async (t) => {
   const authority = await createAuthority('6f2d1c7e-4f0b-4a77-9a5e-0d6f6a1c2b3d');
   const cluster = await DiscoveryCluster.make(t);
   const ids = [hostId(1), hostId(2)];
-  const hosts = await Promise.all(
-    ids.map(async (id) => ({ found: await cluster.host(id), link: await LinkHost.open(t, id, { authority }) })),
-  );
+  const hosts = [];
+  // One after the other: each is told where the ones before it are.
+  for (const id of ids) hosts.push({ found: await cluster.host(id), link: await LinkHost.open(t, id, { authority }) });
   for (const { found, link } of hosts) {
     found.offer = (other, stream) => link.links.offer(other, stream);
     link.connect(...ids.filter((id) => id !== link.id).map((id) => [id] as const));
