@@ -52,7 +52,8 @@ async function startSheep(base: string): Promise<Target> {
     directory: mount,
     processes: () => hosts.flatMap(({ child }) => [...treeOf(child.pid!)]).concat(etcds(base)),
     stop: async () => {
-      for (const { child, mount: path } of hosts) await stop(child, path);
+      // Together: one that is alone waits for the others to be called down.
+      await Promise.all(hosts.map(({ child, mount: path }) => stop(child, path)));
     },
   };
 }

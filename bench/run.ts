@@ -49,10 +49,9 @@ async function main(): Promise<void> {
       await fill(target, options.size);
     }
     const report = await measureAll(options, targets, workloads);
-    for (const target of targets) await target.stop();
-    targets.length = 0;
     const path = await save(report);
     process.stdout.write(`${formatReport(report, workloads)}\n${path}\n`);
+    for (let target = targets.pop(); target !== undefined; target = targets.pop()) await target.stop();
   } finally {
     for (const target of targets) await target.stop().catch((error) => process.stderr.write(`${error}\n`));
     await must('rm', ['-rf', '--one-file-system', base]);
