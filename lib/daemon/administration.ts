@@ -74,7 +74,7 @@ export class DaemonAdministration implements Administration {
 
   async status(): Promise<Status> {
     const { cluster, vdis } = this.#options;
-    const { groups, hosts, capacity, recovery, problems } = cluster;
+    const { groups, hosts, capacity, recovery } = cluster;
     const { disks: _, ...progress } = recovery;
     const isWhole = hosts.every(
       ({ state, disks }) => state !== 'down' && disks.every((disk) => disk.state !== 'failed'),
@@ -86,7 +86,7 @@ export class DaemonAdministration implements Administration {
         ...{ total: groups.total, healthy: groups.healthy, moving: groups.moving },
         ...{ degraded: groups.degraded, single: groups.single, stopped: groups.stopped },
       },
-      ...{ vdis: await vdis.count(), problems },
+      ...{ vdis: await vdis.count(), problems: cluster.problems(hosts, groups) },
     };
   }
 

@@ -56,7 +56,7 @@ export class ClusterStatus {
   /** How many handles of an image are open on all hosts. */
   opens(vdi: number): number {
     const { hosts, reports } = this.#options;
-    return hosts.records.reduce((sum, { id }) => sum + (reports.of(id)?.opens[vdi] ?? 0), 0);
+    return hosts.records.reduce((sum, { id }) => sum + reports.opens(id, vdi), 0);
   }
 
   /** Bytes that images of so many copies can use in all, and that are left for them. */
@@ -68,7 +68,7 @@ export class ClusterStatus {
   }
 
   get recovery(): RecoveryStatus {
-    const total = this.groups.total;
+    const total = Object.values(this.#options.map().tables).flat().length;
     const left = this.#options.toMove();
     const disks = this.#options.hosts.records.flatMap((record) => this.#recoveryOf(record));
     const known = disks.map(({ secondsLeft }) => secondsLeft);
@@ -76,9 +76,8 @@ export class ClusterStatus {
     return { active: left > 0, done: total - left, total, unit: 'groups', secondsLeft, disks };
   }
 
-  /** What is wrong, and what to do about it. */
-  get problems(): Problem[] {
-    const { hosts, groups } = this;
+  /** What is wrong with them, and what to do about it. */
+  problems(hosts: readonly HostStatus[], groups: GroupHealth): Problem[] {
     const problems: Problem[] = [];
     for (const host of hosts) {
       if (host.state === 'down') problems.push(downProblem(host, groups));

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { formatSize } from '../cli/size.js';
 import { AdministrationError, type DiskState, type DiskStatus } from '../control/administration.js';
 import { Disk, type DiskIdentity, eraseDisk, OBJECT_BYTES, readRecord, StoreError } from '../store/index.js';
+import { abortable } from './abortable.js';
 import { DiskDirectories, type DiskEntry } from './disk-directories.js';
 import { HostCluster, type HostClusterOptions } from './host-cluster.js';
 import type { StateDirectory } from './state.js';
@@ -109,11 +110,6 @@ export class HostDisks {
     return { total, free };
   }
 
-  /** Groups that are not yet where they belong: those still to leave a disk, and those under way. */
-  pending(): number {
-    return this.cluster.toMove;
-  }
-
   status(): DiskStatus[] {
     return [...this.#disks.values()].map((each) => this.#statusOf(each));
   }
@@ -191,7 +187,7 @@ export class HostDisks {
     for (let left = total; left > 0; left = count()) {
       total = Math.max(total, left);
       report(total - left, total);
-      await this.#nextChange(signal);
+      await abortable(this.cluster.nextChange(), signal);
     }
     report(total, total);
   }
@@ -246,19 +242,6 @@ export class HostDisks {
       state,
       problem: failed ?? full,
     };
-  }
-
-  #nextChange(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    return new Promise((done, fail) => {
-      const end = () => {
-        signal.removeEventListener('abort', end);
-        if (signal.aborted) fail(signal.reason);
-        else done();
-      };
-      void this.cluster.nextChange().then(end);
-      signal.addEventListener('abort', end);
-    });
   }
 }
 

@@ -61,7 +61,7 @@ export async function formCluster(local: HeldCoordination, context: MembershipCo
     if (configuration.etcd.length === 0) await own.begin(begins);
     const store = await openStore(state, configuration.etcd, context);
     try {
-      const release = await local.hold();
+      const release = local.hold();
       try {
         await StoreAccess.remember(state.path, [{ host, addresses: [address] }]);
         const { below } = local;

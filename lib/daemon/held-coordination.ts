@@ -12,15 +12,16 @@ import type { FreezableCoordination } from '../coordination/freezable-coordinati
 export class HeldCoordination implements Coordination {
   /** The store itself, which does not wait. */
   readonly below: FreezableCoordination;
-  readonly #underWay = new Set<Promise<unknown>>();
   #held: Promise<void> | null = null;
 
   constructor(below: FreezableCoordination) {
     this.below = below;
   }
 
-  /** Resolves when nothing is under way, and nothing begins until what it answers is called. Not to be nested. */
-  async hold(): Promise<() => void> {
+  /**
+   * From now on nothing begins until what it answers is called; what is under way goes on. Not to be nested.
+   */
+  hold(): () => void {
     let release = () => {};
     this.#held = new Promise((resolve) => {
       release = () => {
@@ -28,8 +29,7 @@ export class HeldCoordination implements Coordination {
         resolve();
       };
     });
-    await Promise.allSettled([...this.#underWay]);
-    return release;
+    return () => release();
   }
 
   get(key: string): Promise<KeyValue | null> {
@@ -57,11 +57,6 @@ export class HeldCoordination implements Coordination {
   }
 
   #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    if (this.#held) return this.#held.then(() => this.#ask(ask));
-    const asked = ask();
-    this.#underWay.add(asked);
-    const settled = () => this.#underWay.delete(asked);
-    asked.then(settled, settled);
-    return asked;
+    return this.#held ? this.#held.then(() => this.#ask(ask)) : ask();
   }
 }

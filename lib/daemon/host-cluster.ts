@@ -239,11 +239,6 @@ export class HostCluster {
     );
   }
 
-  /** The host is reached elsewhere now. */
-  addressesChanged(): Promise<void> {
-    return this.#register();
-  }
-
   #changeDisk(number: number, change: Partial<HostDiskRecord>): Promise<void> {
     return this.#changeDisks((disks) => disks.map((disk) => (disk.number === number ? { ...disk, ...change } : disk)));
   }

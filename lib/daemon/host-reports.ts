@@ -13,6 +13,8 @@ export interface HostReportsOptions {
   /** Whether there is nobody to tell. */
   readonly isAlone: boolean;
   own(): HostReport;
+  /** How many handles of an image are open on this host. */
+  opens(vdi: number): number;
   /** The store did not take a report; the next one is tried. */
   failed(error: unknown): void;
 }
@@ -52,6 +54,11 @@ export class HostReports {
   /** Of a host, as it last told. */
   of(host: string): HostReport | undefined {
     return host === this.#options.host ? this.#options.own() : this.#others.get(host);
+  }
+
+  /** How many handles of an image are open on a host, as it last told. */
+  opens(host: string, vdi: number): number {
+    return host === this.#options.host ? this.#options.opens(vdi) : (this.#others.get(host)?.opens[vdi] ?? 0);
   }
 
   /** Tells at once: something has changed that somebody may be waiting for. */

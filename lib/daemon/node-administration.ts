@@ -11,6 +11,7 @@ import { removeByForce } from '../cluster/remove-by-force.js';
 import { AdministrationError, type ForcedRemoval, type WorkStatus } from '../control/administration.js';
 import type { Works } from '../control/works.js';
 import type { Coordination } from '../coordination/coordination.js';
+import { abortable } from './abortable.js';
 import { directoriesKey } from './disk-directories.js';
 import { reportKey } from './host-report.js';
 
@@ -200,16 +201,4 @@ export class NodeAdministration {
   #isLeaving({ name }: HostRecord): AdministrationError {
     return new AdministrationError('BUSY', `host ${name} is being removed`, 'wait until it is gone');
   }
-}
-
-function abortable(waiting: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    void waiting.then(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    });
-  });
 }

@@ -223,6 +223,7 @@ class Worker {
         recovery: disks.cluster.replica.recovery,
         opens: handles.openImages(REPORTED_OPENS_MAX),
       }),
+      opens: (vdi) => handles.opens(vdi),
       failed: (error) => this.#log.debug(`what this host tells of itself was not stored: ${error}`),
     });
   }

@@ -5,6 +5,7 @@ import { isUnavailable } from '../cluster/patient-coordination.js';
 import type { Compare, Coordination, Operation } from '../coordination/coordination.js';
 import { gone } from './errors.js';
 import { decodeRecord, encodeRecord, KEY } from './records.js';
+import { Turns } from './turns.js';
 
 /** Before a store that did not answer is asked again. */
 const RETRY_MS = 300;
@@ -26,7 +27,7 @@ export interface OpenImagesOptions {
 export class OpenImages {
   readonly #options: OpenImagesOptions;
   readonly #told = new Set<number>();
-  readonly #turns = new Map<number, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(options: OpenImagesOptions) {
     this.#options = options;
@@ -46,7 +47,7 @@ export class OpenImages {
   /** A handle of the image is open: resolves when no other host removes it any more. Throws VdiError ESTALE. */
   async opened(vdi: number): Promise<void> {
     if (this.#told.has(vdi)) return;
-    await this.#inTurn(vdi, async () => {
+    await this.#turns.run(vdi, async () => {
       if (this.#told.has(vdi)) return;
       const { host } = this.#options;
       await this.#change(vdi, (hosts) => (hosts.includes(host) ? hosts : [...hosts, host]), true);
@@ -57,7 +58,7 @@ export class OpenImages {
   /** A handle was closed; where it was the last, the others need not know of it any more. */
   async closed(vdi: number): Promise<void> {
     const { host, isOpen } = this.#options;
-    await this.#inTurn(vdi, async () => {
+    await this.#turns.run(vdi, async () => {
       if (isOpen(vdi) || !this.#told.delete(vdi)) return;
       await this.#change(vdi, (hosts) => hosts.filter((other) => other !== host));
     });
@@ -104,16 +105,5 @@ export class OpenImages {
         await pause(clock, RETRY_MS);
       }
     }
-  }
-
-  #inTurn(vdi: number, work: () => Promise<void>): Promise<void> {
-    const result = (this.#turns.get(vdi) ?? Promise.resolve()).then(work);
-    const turn = result
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#turns.get(vdi) === turn) this.#turns.delete(vdi);
-      });
-    this.#turns.set(vdi, turn);
-    return result;
   }
 }

@@ -17,6 +17,7 @@ import { Listing } from './listing.js';
 import type { OpenImages } from './open-images.js';
 import { compareTimes, type FamilyRecord, type NameRecord, type VdiRecord } from './records.js';
 import { Snapshots } from './snapshots.js';
+import { Turns } from './turns.js';
 import { Vdi } from './vdi.js';
 
 export interface VdisOptions {
@@ -60,7 +61,7 @@ export class Vdis {
   readonly #refreshes = new Set<Promise<void>>();
   readonly #idle: IdleRoles;
   /** By image, the end of what is being done to it alone: loading it, removing it. */
-  readonly #turns = new Map<number, Promise<unknown>>();
+  readonly #turns = new Turns();
 
   constructor(options: VdisOptions) {
     const { coordination, host, clock, objects, families, allDisks, onError } = options;
@@ -139,7 +140,7 @@ export class Vdis {
     if (vdi) return Promise.resolve(vdi);
     let loading = this.#loading.get(id);
     if (!loading) {
-      loading = this.#inTurn(id, () => this.#load(id)).finally(() => this.#loading.delete(id));
+      loading = this.#turns.run(id, () => this.#load(id)).finally(() => this.#loading.delete(id));
       this.#loading.set(id, loading);
     }
     return loading;
@@ -251,7 +252,7 @@ export class Vdis {
 
   /** Removes an image that has neither name nor handle. */
   async removeIfUnused(id: number): Promise<void> {
-    if (!this.#isUsed(id)) await this.#inTurn(id, () => this.#remove(id));
+    if (!this.#isUsed(id)) await this.#turns.run(id, () => this.#remove(id));
   }
 
   /**
@@ -259,7 +260,7 @@ export class Vdis {
    * Throws VdiError ESTALE where the image is gone.
    */
   async opened(id: number): Promise<void> {
-    await this.#turns.get(id);
+    await this.#turns.ended(id);
     await this.#options.opens?.opened(id);
     await this.record(id);
   }
@@ -320,17 +321,6 @@ export class Vdis {
 
   #isUsed(id: number): boolean {
     return this.#options.isOpen(id) || this.#pins.has(id);
-  }
-
-  #inTurn<Result>(id: number, work: () => Promise<Result>): Promise<Result> {
-    const result = (this.#turns.get(id) ?? Promise.resolve()).then(work);
-    const turn = result
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#turns.get(id) === turn) this.#turns.delete(id);
-      });
-    this.#turns.set(id, turn);
-    return result;
   }
 
   /** Keeps an image's data, whatever becomes of its name, until the answer is called. */
